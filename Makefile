@@ -1,0 +1,81 @@
+# Every target creates and fills .venv itself when it is missing or when the requirements changed.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := litert,tflite,onnx,tensorrt,train,export,dev
+BUNDLE := runtime/sigedge_runtime/bundles/edgesig
+TEST_ARGS ?=
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install demo test lint format bench train docs-tables clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP) ## Create and fill .venv
+
+demo: $(STAMP) ## Export the committed weights, prove parity, verify synthetic signatures: out/demo/report.html
+	@$(BIN)/sigedge demo --out out/demo
+
+test: $(STAMP) ## Run every test, with the coverage gate of the runtime
+	@mkdir -p out/test
+	@$(BIN)/python -m pytest -rs --durations=10 --cov=sigedge_runtime --cov-fail-under=90 \
+		--junitxml=out/test/junit.xml $(TEST_ARGS)
+
+lint: $(STAMP) ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## Format the sources
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure the shipped bundle: benchmarks/results/bench-edgesig.json
+	@mkdir -p benchmarks/results
+	@$(BIN)/sigedge bench $(BUNDLE) --json benchmarks/results/bench-$(notdir $(BUNDLE)).json
+
+train: $(STAMP) ## Train the committed recipe on the research data: runs/edgesig
+	@$(BIN)/sigedge train edgesig --out runs/edgesig
+
+docs-tables: $(STAMP) ## Regenerate every table in README and docs from the result files
+	@$(BIN)/python benchmarks/docs_tables.py
+
+clean: ## Remove what the targets wrote, but not .venv
+	rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+
+# The stamp is newer than both requirement files exactly when .venv holds what they ask for.
+# onnx2tf brings opencv-python, which needs libGL; the headless build goes on top of it, same version.
+$(STAMP): pyproject.toml constraints.txt
+	@python=""; \
+	for candidate in python3.11 python3 python python3.10; do \
+		if $$candidate -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' 2>/dev/null; then \
+			python=$$candidate; break; \
+		fi; \
+	done; \
+	if [ ! -x $(BIN)/python ]; then \
+		if [ -z "$$python" ]; then \
+			echo "sigedge: no Python 3.10 or 3.11 found on PATH; the export chain (onnx2tf 1.29, TensorFlow 2.19)" \
+				"needs one of them: install python3.11 and run make again." >&2; exit 2; \
+		fi; \
+		echo "sigedge: creating $(VENV) with $$($$python --version)"; \
+		$$python -m venv $(VENV) || { rm -rf $(VENV); \
+			echo "sigedge: $$python cannot create a virtual environment; install its venv module" \
+				"(python3-venv) and run make again." >&2; exit 2; }; \
+	fi
+	@echo "sigedge: filling $(VENV) (about 4 GB, 3 to 8 minutes; log in $(VENV)/install.log)"
+	@$(BIN)/python -m pip install -c constraints.txt -e ".[$(EXTRAS)]" 2>$(VENV)/install.err \
+		| tee $(VENV)/install.log \
+		| awk '/^Collecting/ {if (++n % 25 == 0) {print "sigedge:   " n " packages resolved"; fflush()}} \
+			/^Installing collected/ {print "sigedge:   installing"; fflush()}' \
+		|| { tail -n 20 $(VENV)/install.err >&2; \
+			echo "sigedge: the installation failed; mend the cause above and run make again." >&2; exit 2; }
+	@$(BIN)/python -m pip install -q --force-reinstall --no-deps -c constraints.txt opencv-python-headless
+	@touch $@
+	@echo "sigedge: $(VENV) is ready"

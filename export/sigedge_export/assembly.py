@@ -1,0 +1,188 @@
+"""Turn a folder of artefacts into a bundle, and put it where it was asked for, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+
+from sigedge_export import vectors
+from sigedge_export.reference import Reference
+from sigedge_export.targets import Target
+from sigedge_export.tolerances import Tolerances
+from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, hash_tree, write_manifest, zip_bundle
+from sigedge_runtime.decision import Decision
+from sigedge_runtime.errors import ExportError
+from sigedge_runtime.manifest import FORMAT_VERSION, Artifact, Manifest, ModelInfo
+from sigedge_runtime.preprocessing import PreprocessSpec
+
+CARD = "CARD.md"
+TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "onnx2tf", "tensorflow", "ai-edge-litert", "numpy")
+
+
+def describe(
+    folder: Path, target: Target, model: str, size: int, spec: PreprocessSpec, tolerances: Tolerances
+) -> Artifact:
+    """The manifest's entry for an artefact that lies in a bundle folder.
+
+    Args:
+        folder: of the bundle.
+        target: kind of artefact.
+        model: name of the model.
+        size: length of the embedding.
+        spec: preprocessing, for the canvas size.
+        tolerances: of the artefact's precision.
+    """
+    file = target.file(model)
+    path = folder / file
+    tensors = target.tensors(spec.canvas_height, spec.canvas_width, size)
+    parts = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
+    return Artifact(
+        name=f"{model}-{target.key}",
+        file=file,
+        format=target.format,
+        precision=target.precision,
+        sha256=hash_tree(path) if path.is_dir() else hash_file(path),
+        size=sum(part.stat().st_size for part in parts),
+        input=tensors[0],
+        output=tensors[1],
+        score_tolerance=tolerances.max_score_difference,
+    )
+
+
+def copy_card(architecture: str, folder: Path) -> None:
+    """Copy the model card of an architecture into a bundle folder.
+
+    Raises:
+        ExportError: the architecture has none.
+    """
+    source = files("sigedge_models") / architecture / CARD
+    try:
+        (folder / CARD).write_bytes(source.read_bytes())
+    except OSError as error:
+        raise ExportError(f"The model card {source} cannot be read ({error}); write one for the model.") from None
+
+
+def finish(
+    folder: Path, checkpoint: Path, reference: Reference, artifacts: Sequence[Artifact], spec: PreprocessSpec
+) -> Manifest:
+    """Write the manifest of a bundle folder that holds everything else.
+
+    Args:
+        folder: of the bundle.
+        checkpoint: the file that was exported.
+        reference: the same, loaded.
+        artifacts: of `describe`.
+        spec: preprocessing.
+
+    Raises:
+        BundleError: the checkpoint's decision rule or another entry is invalid.
+    """
+    info = reference.info
+    model = ModelInfo(
+        name=info.name,
+        architecture=info.architecture,
+        version=info.version,
+        checkpoint_sha256=hash_file(checkpoint),
+        embedding_size=artifacts[0].output.shape[-1],
+        parameters=reference.parameters,
+        licence=info.licence,
+    )
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        created=_today(),
+        model=model,
+        preprocess=spec,
+        artifacts=tuple(artifacts),
+        decision=Decision.from_dict(info.decision, "the checkpoint's decision"),
+        vectors=vectors.FILE,
+        card=CARD,
+        training={**info.training, "seed": info.seed},
+        tools=_tools(),
+        files=hash_files(folder),
+    )
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _today() -> str:
+    # Reproducible builds set this variable: https://reproducible-builds.org/specs/source-date-epoch/
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    now = datetime.now(timezone.utc) if epoch is None else datetime.fromtimestamp(int(epoch), timezone.utc)
+    return now.date().isoformat()
+
+
+def _tools() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for tool in TOOLS:
+        try:
+            found[tool] = version(tool)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def check_destination(out: Path) -> None:
+    """Refuse to export over anything that is not a bundle.
+
+    Raises:
+        ExportError: `out` exists and is neither an empty folder nor a bundle, or ends in ``.zip``.
+    """
+    if out.suffix == ".zip":
+        raise ExportError(f"{out} names a zip file; name a folder, and the zip of it is written beside it.")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        known = "format_version" in json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise ExportError(f"{out} exists and is not a bundle; name another folder, or remove it yourself.")
+
+
+@contextmanager
+def staging(out: Path) -> Iterator[Path]:
+    """A scratch folder beside `out`, removed at the end whatever happens.
+
+    Raises:
+        ExportError: the folder of `out` cannot be written to.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise ExportError(f"Nothing can be written beside {out} ({error.strerror}); name another folder.") from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(bundle: Path, out: Path) -> Path:
+    """Move a finished bundle to `out` and its zip beside it, replacing an older bundle there.
+
+    Args:
+        bundle: finished folder inside the `staging` folder of `out`.
+        out: where it goes.
+
+    Returns:
+        The zip file.
+    """
+    archive = zip_bundle(bundle, bundle.with_suffix(".zip"))
+    older = bundle.with_name("older")
+    if out.exists():
+        out.rename(older)
+    try:
+        bundle.rename(out)
+    except BaseException:
+        if older.exists():
+            older.rename(out)
+        raise
+    return archive.replace(out.with_name(f"{out.name}.zip"))

@@ -1,0 +1,117 @@
+"""Checkpoints: safetensors, never pickles, with all that the chain needs in their header."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from sigedge_models.registry import create
+from sigedge_runtime.errors import CheckpointError
+
+_KEY = "sigedge"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        architecture: folder of `sigedge_models` that builds the network.
+        config: arguments of that architecture.
+        name: name of the trained model.
+        version: version of the trained model.
+        preprocess: `PreprocessSpec.to_dict()` of its canvases.
+        decision: `Decision` in plain values: fusion, operating points and calibration, fixed on validation signers.
+        training: data sets, signers, recipe and what else made it.
+        licence: licence state of the weights, one sentence.
+        seed: seed of the training.
+    """
+
+    architecture: str
+    config: dict[str, Any]
+    name: str
+    version: str
+    preprocess: dict[str, Any]
+    decision: dict[str, Any]
+    training: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    seed: int = 0
+
+
+def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> Path:
+    """Write weights and info to a safetensors file, whole or not at all.
+
+    Raises:
+        CheckpointError: a weight is not finite.
+    """
+    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    _check_finite(path, state)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.writing")
+    save_file(state, temporary, metadata={_KEY: json.dumps(asdict(info), sort_keys=True)})
+    os.replace(temporary, path)
+    return path
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
+    """The model in evaluation mode, and what its checkpoint says of itself.
+
+    Raises:
+        CheckpointError: the file is missing, is no sigedge checkpoint, does not fit its architecture, or holds
+            weights that are not finite.
+    """
+    state, info = _read(Path(path))
+    _check_finite(path, state)
+    model = create(info.architecture, **info.config)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"The weights in {path} do not fit the architecture '{info.architecture}' ({reason}); "
+            "train it again, or use the sigedge version that wrote it."
+        ) from error
+    return model.eval(), info
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], CheckpointInfo]:
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint at {path}; train one with `sigedge train`, or check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is no complete safetensors file ({error}); sigedge loads no pickles: copy or train it again."
+        ) from error
+    if _KEY not in metadata:
+        raise CheckpointError(f"{path} holds no sigedge header; give a checkpoint that `sigedge train` wrote.")
+    return state, _parse(path, metadata[_KEY])
+
+
+def _parse(path: Path, text: str) -> CheckpointInfo:
+    try:
+        values = json.loads(text)
+        unknown = set(values) - {entry.name for entry in fields(CheckpointInfo)}
+        if unknown:
+            raise TypeError(f"unknown entries {sorted(unknown)}")
+        return CheckpointInfo(**values)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"The header of {path} is damaged ({error}); copy or train it again.") from error
+
+
+def _check_finite(path: Path, state: dict[str, torch.Tensor]) -> None:
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"The weights '{name}' for {path} hold NaN or infinite values; train again with a lower learning rate."
+            )

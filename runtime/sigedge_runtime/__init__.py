@@ -1,0 +1,71 @@
+"""sigedge on a device: preprocessing, bundles, engines, templates and verdicts; needs numpy, OpenCV and one engine.
+
+from sigedge_runtime import Verifier
+
+with Verifier.open(store="templates.db") as verifier:
+    verifier.enroll("ada", ["ada-1.png", "ada-2.png", "ada-3.png"])
+    print(verifier.verify("ada", "questioned.png"))
+"""
+
+from __future__ import annotations
+
+from sigedge_runtime.bundle import Bundle
+from sigedge_runtime.engines import Engine
+from sigedge_runtime.errors import (
+    BundleError,
+    BundleIntegrityError,
+    EngineError,
+    EngineUnavailableError,
+    ImageError,
+    QualityError,
+    SelftestError,
+    SigedgeError,
+    StoreError,
+    StoreLockedError,
+    TemplateMismatchError,
+    UnknownUserError,
+)
+from sigedge_runtime.images import ImageSource, read_image
+from sigedge_runtime.manifest import Artifact, Manifest
+from sigedge_runtime.preprocessing import Harmonised, PreprocessSpec, harmonise
+from sigedge_runtime.quality import Quality, QualityIssue
+from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Timings, Verdict
+from sigedge_runtime.selftest import SelftestReport
+from sigedge_runtime.store import StoredUser, TemplateStore
+from sigedge_runtime.verifier import Verifier
+
+__all__ = [
+    "Artifact",
+    "Bundle",
+    "BundleError",
+    "BundleIntegrityError",
+    "Candidate",
+    "Embedding",
+    "Engine",
+    "EngineError",
+    "EngineUnavailableError",
+    "Enrolment",
+    "Harmonised",
+    "Identification",
+    "ImageError",
+    "ImageSource",
+    "Manifest",
+    "PreprocessSpec",
+    "Quality",
+    "QualityError",
+    "QualityIssue",
+    "SelftestError",
+    "SelftestReport",
+    "SigedgeError",
+    "StoreError",
+    "StoreLockedError",
+    "StoredUser",
+    "TemplateMismatchError",
+    "TemplateStore",
+    "Timings",
+    "UnknownUserError",
+    "Verdict",
+    "Verifier",
+    "harmonise",
+    "read_image",
+]

@@ -1,0 +1,93 @@
+"""The decision rule of a bundle: reference fusion, thresholds and calibration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sigedge_runtime._records import Record, one_of, require, unique
+from sigedge_runtime.errors import BundleError
+
+FUSIONS = ("mean", "max", "mean_max")
+
+
+@dataclass(frozen=True)
+class OperatingPoint(Record):
+    """A named threshold for a number of references, with the error rates measured on validation data.
+
+    Attributes:
+        name: e.g. ``convenience``, ``balanced``, ``high-security``.
+        references: references a user had when it was measured.
+        threshold: a score at or above it is accepted; -1 to 1.
+        far: share of forgeries (skilled and random) accepted, 0 to 1.
+        frr: share of genuine signatures rejected, 0 to 1.
+    """
+
+    name: str
+    references: int
+    threshold: float
+    far: float
+    frr: float
+
+    def __post_init__(self) -> None:
+        require(self.name != "", "name must not be empty")
+        require(self.references >= 1, "references must be at least 1")
+        require(-1 <= self.threshold <= 1, "threshold must be between -1 and 1")
+        require(0 <= self.far <= 1 and 0 <= self.frr <= 1, "far and frr must be between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Calibration(Record):
+    """Platt scaling for a number of references: P(genuine) = 1 / (1 + exp(-(slope * score + intercept)))."""
+
+    references: int
+    slope: float
+    intercept: float
+
+    def __post_init__(self) -> None:
+        require(self.references >= 1, "references must be at least 1")
+        require(math.isfinite(self.slope) and self.slope > 0, "slope must be a positive number")
+        require(math.isfinite(self.intercept), "intercept must be finite")
+
+
+@dataclass(frozen=True)
+class Decision(Record):
+    """How scores become decisions; `fusion` is one of `FUSIONS` (see `scoring.fuse`)."""
+
+    fusion: str
+    default_operating_point: str
+    operating_points: tuple[OperatingPoint, ...]
+    calibrations: tuple[Calibration, ...]
+
+    def __post_init__(self) -> None:
+        one_of("fusion", self.fusion, FUSIONS)
+        one_of("default_operating_point", self.default_operating_point, self.names)
+        require(len(self.calibrations) > 0, "calibrations must not be empty")
+        unique("operating_points", ((point.name, point.references) for point in self.operating_points))
+        unique("calibrations", (entry.references for entry in self.calibrations))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the operating points, in the order they are listed."""
+        return tuple(dict.fromkeys(point.name for point in self.operating_points))
+
+    def operating_point(self, name: str, references: int) -> OperatingPoint:
+        """Return the point `name` measured with the most references not above `references`, else the fewest.
+
+        Raises:
+            BundleError: there is no operating point of that name.
+        """
+        points = [point for point in self.operating_points if point.name == name]
+        if not points:
+            raise BundleError(f"There is no operating point {name!r}; choose one of {', '.join(self.names)}.")
+        fitting = [point for point in points if point.references <= references]
+        return max(fitting or [min(points, key=_references)], key=_references)
+
+    def calibration(self, references: int) -> Calibration:
+        """Return the calibration with the most references not above `references`, else the fewest."""
+        fitting = [entry for entry in self.calibrations if entry.references <= references]
+        return max(fitting or [min(self.calibrations, key=_references)], key=_references)
+
+
+def _references(entry: OperatingPoint | Calibration) -> int:
+    return entry.references

@@ -1,0 +1,7 @@
+"""`python -m sigedge` is `sigedge`."""
+
+from __future__ import annotations
+
+from sigedge.cli import main
+
+main()

@@ -1,0 +1,56 @@
+"""Percentiles of a latency sample, with an interval for its median."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A latency sample in milliseconds; no outlier is removed.
+
+    Attributes:
+        n: number of measurements.
+        p50, p90, p95, p99: percentiles, linear between neighbours.
+        max: the slowest.
+        mean: arithmetic mean.
+        p50_ci95: 95 % percentile-bootstrap interval of the median (Efron 1979), 2,000 seeded resamples.
+    """
+
+    n: int
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    max: float
+    mean: float
+    p50_ci95: tuple[float, float]
+
+
+def summarise(milliseconds: Sequence[float]) -> Summary:
+    """Summarise at least one measurement; every figure is rounded to a microsecond.
+
+    Raises:
+        ValueError: there is no measurement.
+    """
+    if not milliseconds:
+        raise ValueError("there is no measurement to summarise")
+    sample = np.asarray(milliseconds, dtype=np.float64)
+    draws = np.random.default_rng(0).choice(sample, size=(RESAMPLES, len(sample)))
+    low, high = np.percentile(np.median(draws, axis=1), (2.5, 97.5))
+    p50, p90, p95, p99 = (round(float(value), 3) for value in np.percentile(sample, (50, 90, 95, 99)))
+    return Summary(
+        n=len(sample),
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99,
+        max=round(float(sample.max()), 3),
+        mean=round(float(sample.mean()), 3),
+        p50_ci95=(round(float(low), 3), round(float(high), 3)),
+    )

@@ -1,0 +1,7 @@
+"""`python -m sigedge.cli` is `sigedge`."""
+
+from __future__ import annotations
+
+from sigedge.cli.root import main
+
+main()

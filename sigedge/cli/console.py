@@ -1,0 +1,99 @@
+"""What commands print: tables and sentences for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sigedge.cli.types import ProgressCallback
+
+STDOUT = "-"
+WIDTH_WITHOUT_TERMINAL = 140
+
+
+class Output:
+    """One command's output: text for people on stdout, and one JSON object where the user asked for it.
+
+    With `--json -` the JSON object is all that stdout holds; the text for people moves to stderr.
+    """
+
+    def __init__(self, json_target: str | None = None) -> None:
+        self._json_target = json_target
+        self._console = _console(stderr=json_target == STDOUT)
+
+    def say(self, sentence: str, style: str = "") -> None:
+        """Print one line, unwrapped."""
+        self._console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table: the first column and the names of engines left, figures right."""
+        from rich import box
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 or column == "engine" else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        self._console.print(table)
+
+    def result(self, payload: Mapping[str, Any]) -> None:
+        """Write `payload` as JSON to where `--json` points; nothing without it."""
+        if self._json_target is None:
+            return
+        text = json.dumps(payload, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        if self._json_target == STDOUT:
+            print(text, end="", flush=True)
+        else:
+            write_text(Path(self._json_target), text)
+            self.say(f"Results: {self._json_target}")
+
+    def status(self, step: str) -> None:
+        """Print on stderr what is being done, so that a long command never looks dead."""
+        _console(stderr=True).print(f"  {step}", style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[ProgressCallback]:
+        """A progress bar on stderr; yields `callback(done, total)`."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=_console(stderr=True), transient=True) as bars:
+            task = bars.add_task(label, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def complain(sentence: str) -> None:
+    """Print one sentence on stderr, unwrapped, so that file names in it stay whole."""
+    console = _console(stderr=True)
+    console.print(f"sigedge: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step, making its folder: the old content or the new, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    # A log file or a pipe is as wide as a table needs; only a terminal is as wide as it is.
+    return console if console.is_terminal else Console(stderr=stderr, width=WIDTH_WITHOUT_TERMINAL)

@@ -1,0 +1,63 @@
+"""`sigedge enroll`: remember a person's genuine signatures."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sigedge.cli.console import Output
+from sigedge.cli.guard import guard
+from sigedge.cli.inputs import expand_images
+from sigedge.cli.types import (
+    BundleOption,
+    EngineOption,
+    JsonOption,
+    PrecisionOption,
+    StoreOption,
+    ThreadsOption,
+)
+
+
+@guard(kept="The store is as it was before: an enrolment is stored as a whole or not at all.")
+def enroll(
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Genuine signatures, or a folder.", show_default=False),
+    ],
+    user: Annotated[str, typer.Option("--user", help="Name to enrol under.", show_default=False)],
+    store: StoreOption,
+    bundle: BundleOption = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = None,
+    threads: ThreadsOption = 1,
+    replace: Annotated[bool, typer.Option("--replace", help="Drop the user's earlier templates.")] = False,
+    json: JsonOption = None,
+) -> None:
+    """Enrol genuine signatures IMAGE... of one user; all of them are stored, or none."""
+    import numpy as np
+
+    from sigedge_runtime import TemplateStore, Verifier
+
+    paths = expand_images(images)
+    # The store is opened last, so that an unusable image does not leave a new and empty one behind.
+    with Verifier.open(bundle, engine=engine, precision=precision, threads=threads) as verifier:
+        vectors = np.stack([verifier.embed(path).vector for path in paths])
+        identity = verifier.identity
+    with closing(TemplateStore(store)) as templates:
+        write = templates.replace if replace else templates.add
+        total = write(user, vectors, identity)
+    output = Output(json)
+    plural = "s" * (len(paths) != 1)
+    output.say(f"Enrolled {user} with {len(paths)} signature{plural} in {store} ({total} in all).", "green")
+    output.result(
+        {
+            "user": user,
+            "store": str(store),
+            "images": [str(path) for path in paths],
+            "templates": total,
+            "identity": identity,
+        }
+    )

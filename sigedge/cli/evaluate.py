@@ -1,0 +1,105 @@
+"""`sigedge evaluate`: how often is the deployed file wrong?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from sigedge.cli.console import Output
+from sigedge.cli.data.options import DEFAULT_CACHE, CacheOption
+from sigedge.cli.guard import guard
+from sigedge.cli.inputs import parse_counts, read_part
+from sigedge.cli.types import (
+    BundleArgument,
+    EngineOption,
+    FoldOption,
+    JsonOption,
+    SeedOption,
+    SplitsOption,
+    ThreadsOption,
+)
+
+if TYPE_CHECKING:
+    from sigedge.data.splits import Part
+
+COLUMNS = ("references", "EER skilled", "95 %", "EER random", "EER per signer", "FRR at FAR 1 %", "AUC")
+
+
+@guard(kept="Canvases made so far stay in the cache; the same command goes on from there.")
+def evaluate(
+    bundle: BundleArgument = None,
+    *,
+    index: Annotated[Path, typer.Option("--index", help="index.csv, or folder of a data set.", show_default=False)],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Data set of the index.", show_default="all of it")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="train, validation, test or all.")] = "test",
+    refs: Annotated[str, typer.Option("--refs", help="Numbers of references.")] = "1,5,10",
+    artifact: Annotated[
+        str | None, typer.Option("--artifact", help="Artefact of the bundle.", show_default="int8 TFLite first")
+    ] = None,
+    engine: EngineOption = "auto",
+    threads: ThreadsOption = 1,
+    splits: SplitsOption = None,
+    fold: FoldOption = 0,
+    seed: SeedOption = 0,
+    bootstrap: Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of signers.")] = 2000,
+    cache: CacheOption = DEFAULT_CACHE,
+    json: JsonOption = None,
+) -> None:
+    """Score the deployed artefact of BUNDLE on labelled signatures by the protocol, leak gates beside it."""
+    from sigedge.evaluation import evaluate_bundle
+
+    counts = parse_counts(refs, "--refs")
+    wanted = [dataset] if dataset else []
+    result = evaluate_bundle(
+        bundle,
+        read_part(index, wanted, cast("Part", split), splits=splits, fold=fold),
+        reference_counts=counts,
+        artifact=artifact,
+        engine=engine,
+        threads=threads,
+        split=split,
+        cache=cache,
+        seed=seed,
+        bootstrap=bootstrap,
+    )
+    result["meta"]["fold"] = fold
+    output = Output(json)
+    show(output, result)
+    output.result(result)
+
+
+def show(output: Output, result: dict[str, Any]) -> None:
+    """Print the figures by number of references, and the leak gates."""
+    title = f"{result['artifact']} on {result['dataset']} {result['split']}, {result['signers']} signers"
+    output.table(title, COLUMNS, _rows(result["references"]))
+    gates = ", ".join(f"{name} {number(value)}" for name, value in result["leak_gates"].items())
+    output.say(f"Leak gates: {gates}")
+
+
+def _rows(references: dict[str, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for count, found in references.items():
+        low, high = found["eer_skilled_ci95"] or (None, None)
+        yield (
+            count,
+            percent(found["eer_skilled"]),
+            f"{percent(low)} to {percent(high)}",
+            percent(found["eer_random"]),
+            percent(found["eer_per_signer_mean"]),
+            percent(found["frr_at_far_1pct"]),
+            number(found["auc"]),
+        )
+
+
+def percent(rate: float | None) -> str:
+    """A rate, 0 to 1, in percent; a dash where the data cannot tell."""
+    return "-" if rate is None else f"{100 * rate:.1f} %"
+
+
+def number(value: float | None) -> str:
+    """Three decimals; a dash where the data cannot tell."""
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,50 @@
+"""Option and argument types that several commands share, so that a name means the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProgressCallback = Callable[[int, int], None]
+
+BundleArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="BUNDLE", help="Bundle: a folder or a .zip.", show_default="the bundle shipped with sigedge"
+    ),
+]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--bundle", "-b", help="Bundle: a folder or a .zip.", show_default="the one shipped with sigedge"),
+]
+JsonOption = Annotated[
+    str | None,
+    typer.Option("--json", metavar="PATH", help="Write the result as JSON to PATH; '-' is stdout.", show_default=False),
+]
+EngineOption = Annotated[str, typer.Option("--engine", help="Inference engine; auto takes the first that can run.")]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option("--precision", help="float32, float16 or int8.", show_default="the engine's default"),
+]
+OperatingPointOption = Annotated[
+    str | None,
+    typer.Option("--operating-point", help="Named threshold of the bundle.", show_default="the bundle's default"),
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of the inference engine.")]
+StoreOption = Annotated[Path, typer.Option("--store", help="SQLite file of the enrolled templates.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything drawn at random.")]
+RealIndexOption = Annotated[
+    Path | None,
+    typer.Option("--index", help="Index of real signatures to prove parity on.", show_default="synthetic signatures"),
+]
+DatasetsOption = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", help="Data set of the index; may be repeated.", show_default="every one with the part"),
+]
+SplitsOption = Annotated[
+    Path | None, typer.Option("--splits", help="Split file.", show_default="splits.json beside the index")
+]
+FoldOption = Annotated[int, typer.Option("--fold", min=0, help="Test fold of data sets that are split by folds.")]

@@ -1,0 +1,86 @@
+"""Storage of the canvas cache: a folder of small compressed files, each written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigedge_runtime.errors import DataError
+from sigedge_runtime.quality import Measurements, Quality, QualityIssue
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cached image.
+
+    Attributes:
+        canvas: uint8 [H, W], background 0, ink 255.
+        quality: what `harmonise` said of the source image.
+        pixels: hash of the decoded source image (`sigedge.data.images.pixel_hash`).
+    """
+
+    canvas: NDArray[np.uint8]
+    quality: Quality
+    pixels: str
+
+
+def write_shard(folder: Path, entries: dict[str, Entry]) -> Path:
+    """Store entries (file SHA-256 to entry) as one file, atomically; the name follows from the keys.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    keys = sorted(entries)
+    path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.npz"
+    temporary = folder / f".{path.name}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                keys=np.array(keys),
+                canvases=np.stack([entries[key].canvas for key in keys]),
+                qualities=np.array([json.dumps(entries[key].quality.to_dict()) for key in keys]),
+                pixels=np.array([entries[key].pixels for key in keys]),
+            )
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"The canvas cache {folder} cannot be written ({error}); choose another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_entries(folder: Path, wanted: Set[str]) -> dict[str, Entry]:
+    """Load the wanted entries of a folder; damaged files are passed over, so that they are written anew."""
+    entries: dict[str, Entry] = {}
+    for path in sorted(folder.glob("*.npz")):
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            entries.update(_read_shard(path, wanted))
+    return entries
+
+
+def _read_shard(path: Path, wanted: Set[str]) -> dict[str, Entry]:
+    with np.load(path) as shard:
+        rows = {key: row for row, key in enumerate(shard["keys"].tolist()) if key in wanted}
+        if not rows:
+            return {}
+        canvases, qualities, pixels = shard["canvases"], shard["qualities"].tolist(), shard["pixels"].tolist()
+    return {key: Entry(canvases[row], _quality(json.loads(qualities[row])), pixels[row]) for key, row in rows.items()}
+
+
+def _quality(fields: dict[str, Any]) -> Quality:
+    issues = tuple(QualityIssue(**issue) for issue in fields["issues"])
+    return Quality(issues, Measurements(**fields["measurements"]))

@@ -1,0 +1,10 @@
+"""Kinematic signature synthesis: signers, their genuine samples and skilled forgeries, on any paper."""
+
+from __future__ import annotations
+
+from sigedge.synthesis.dataset import write_dataset
+from sigedge.synthesis.scan import ScanConditions
+from sigedge.synthesis.signer import Sample, Synthesiser, SyntheticSigner
+from sigedge.synthesis.style import SignerStyle
+
+__all__ = ["Sample", "ScanConditions", "SignerStyle", "Synthesiser", "SyntheticSigner", "write_dataset"]

@@ -1,0 +1,87 @@
+"""The decision rule of a verifier, fixed on validation signers alone: fusion, thresholds and calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from sigedge.data import Record
+from sigedge.evaluation.metrics import equal_error_rate, error_curve
+from sigedge.evaluation.protocol import Protocol, make_protocol
+from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores, score_trials
+from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
+
+REFERENCE_COUNTS = (1, 2, 3, 5, 10)
+# Rejected genuine signatures that a convenient entrance may cost, and accepted skilled forgeries that a strict one may.
+CONVENIENCE_FRR = 0.05
+HIGH_SECURITY_FAR = 0.03
+
+
+def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int) -> Decision:
+    """Choose fusion, operating points and calibration from the validation signers' scores.
+
+    The fusion is the one with the lowest skilled EER, averaged over the reference counts. For each count:
+    ``balanced`` is the threshold of the skilled EER, ``convenience`` rejects 5 % of genuine samples, ``high-security``
+    accepts 3 % of skilled forgeries. Calibration is a logistic regression (Platt 1999) with both classes weighted
+    alike, so that a probability of 0.5 means equal likelihood.
+
+    Args:
+        records: N records of validation signers.
+        embeddings: float32 [N, D] of the reference model.
+        seed: seed of the protocol's draws.
+
+    Raises:
+        DataError: the records have no genuine or no forged samples.
+    """
+    protocols = [make_protocol(records, count, seed=seed) for count in REFERENCE_COUNTS]
+    fusion = min(FUSIONS, key=lambda name: _mean_error(protocols, embeddings, name))
+    scored = [
+        (protocol.references, score_trials(protocol, embeddings, fusion)) for protocol in protocols if protocol.draws
+    ]
+    return Decision(
+        fusion=fusion,
+        default_operating_point="balanced",
+        operating_points=tuple(point for count, trials in scored for point in _operating_points(count, trials)),
+        calibrations=tuple(_calibration(count, trials) for count, trials in scored),
+    )
+
+
+def validation_figures(records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int) -> dict[str, float]:
+    """Skilled and random EER, 0 to 1, with 1 and 5 references fused by mean, for the training log."""
+    figures = {}
+    for count in (1, 5):
+        trials = score_trials(make_protocol(records, count, seed=seed), embeddings, "mean")
+        figures[f"eer_skilled_{count}"] = equal_error_rate(trials.of(GENUINE), trials.of(SKILLED))
+        figures[f"eer_random_{count}"] = equal_error_rate(trials.of(GENUINE), trials.of(RANDOM))
+    return figures
+
+
+def _mean_error(protocols: Sequence[Protocol], embeddings: NDArray[np.float32], fusion: str) -> float:
+    scored = (score_trials(protocol, embeddings, fusion) for protocol in protocols if protocol.draws)
+    return float(np.mean([equal_error_rate(trials.of(GENUINE), trials.of(SKILLED)) for trials in scored]))
+
+
+def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoint]:
+    curve = error_curve(trials.of(GENUINE), trials.of(SKILLED))
+    rows = {
+        "convenience": int(np.flatnonzero(curve.frr <= CONVENIENCE_FRR)[-1]),
+        "balanced": int(np.argmin(np.abs(curve.far - curve.frr))),
+        "high-security": int(np.flatnonzero(curve.far <= HIGH_SECURITY_FAR)[0]),
+    }
+    forged = np.concatenate([trials.of(SKILLED), trials.of(RANDOM)])
+    points = []
+    for name, row in rows.items():
+        threshold = float(np.clip(curve.thresholds[row], -1, 1))
+        far, frr = float((forged >= threshold).mean()), float((trials.of(GENUINE) < threshold).mean())
+        points.append(OperatingPoint(name, references, threshold, far, frr))
+    return points
+
+
+def _calibration(references: int, trials: TrialScores) -> Calibration:
+    fit = LogisticRegression(C=1e6, class_weight="balanced")
+    fit.fit(trials.scores[:, None], trials.kinds == GENUINE)
+    # A verifier that has learned nothing may slope the wrong way: such scores are no evidence at all.
+    return Calibration(references, max(float(fit.coef_[0, 0]), 1e-6), float(fit.intercept_[0]))

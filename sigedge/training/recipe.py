@@ -1,0 +1,121 @@
+"""Training recipes: YAML files, checked before any work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from sigedge_runtime.errors import RecipeError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SyntheticSigners(_Section):
+    """Signers drawn by `sigedge.synthesis`; the batch weight stands in `DataRecipe.signers_per_batch`."""
+
+    signers: PositiveInt = 400
+    genuine: int = Field(default=8, ge=2)
+    forged: int = Field(default=8, ge=0)
+    seed: int = 1
+
+
+class DataRecipe(_Section):
+    """What a batch is made of.
+
+    Attributes:
+        signers_per_batch: number of signers out of each data set; ``"synthetic"`` names the synthesiser.
+        genuine: genuine samples of each signer in a batch.
+        forged: skilled forgeries of each signer in a batch.
+        synthetic: the synthetic signers, used when ``signers_per_batch`` names them.
+    """
+
+    signers_per_batch: dict[str, PositiveInt]
+    genuine: int = Field(default=4, ge=2)
+    forged: int = Field(default=4, ge=0)
+    synthetic: SyntheticSigners = SyntheticSigners()
+
+
+class Augmentation(_Section):
+    """Label-blind geometric variation of a canvas.
+
+    Attributes:
+        rotation: degrees, the largest turn either way.
+        scale: share, the largest change of size either way.
+        aspect: share, the largest change of the ratio of width to height.
+        shear: the largest horizontal shear, pixels to a pixel.
+        shift: pixels, the largest shift either way.
+        elastic: pixels, standard deviation of the smooth displacement field.
+        erase: probability that a rectangle of the canvas is emptied.
+    """
+
+    rotation: float = Field(default=6.0, ge=0, le=45)
+    scale: float = Field(default=0.12, ge=0, lt=1)
+    aspect: float = Field(default=0.08, ge=0, lt=1)
+    shear: float = Field(default=0.12, ge=0, lt=1)
+    shift: float = Field(default=8.0, ge=0)
+    elastic: float = Field(default=1.5, ge=0)
+    erase: float = Field(default=0.2, ge=0, le=1)
+
+
+class Optimisation(_Section):
+    """How the weights are found.
+
+    Attributes:
+        steps: batches in all.
+        steps_per_epoch: batches between checkpoints.
+        validate_every: epochs between validations.
+        learning_rate: peak of a one-cycle schedule.
+        weight_decay: of AdamW, on convolution kernels alone.
+        average_decay: decay of the exponential moving average of the weights that is validated and kept.
+    """
+
+    steps: PositiveInt = 4000
+    steps_per_epoch: PositiveInt = 100
+    validate_every: PositiveInt = 5
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: float = Field(default=5e-4, ge=0)
+    average_decay: float = Field(default=0.998, ge=0, lt=1)
+
+
+class Loss(_Section):
+    """Weights of the loss; see `sigedge.training.losses`."""
+
+    temperature: PositiveFloat = 0.1
+    pair_weight: float = Field(default=1.0, ge=0)
+
+
+class Recipe(_Section):
+    """One model, ready to train."""
+
+    architecture: str
+    name: str
+    version: str
+    licence: str
+    config: dict[str, Any] = {}
+    seed: int = 0
+    data: DataRecipe
+    augmentation: Augmentation = Augmentation()
+    optimisation: Optimisation = Optimisation()
+    loss: Loss = Loss()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        RecipeError: the file is missing, is no YAML, or an entry is unknown or out of range.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read ({error}); give a YAML file of a recipe.") from error
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise RecipeError(f"The recipe {path} is invalid ({faults}); correct these entries.") from error

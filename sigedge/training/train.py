@@ -1,0 +1,166 @@
+"""Training a verifier from a recipe to a checkpoint."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from numpy.typing import NDArray
+from torch import nn
+
+import sigedge
+from sigedge.data import CanvasSet
+from sigedge.training.data import TrainingData, load_training_data
+from sigedge.training.decision import fit_decision, validation_figures
+from sigedge.training.lightning_module import VerifierTraining
+from sigedge.training.recipe import Recipe, load_recipe
+from sigedge_models import CheckpointInfo, create, folder, save_checkpoint
+from sigedge_runtime.preprocessing import PreprocessSpec
+
+_EMBED_BATCH = 128
+
+
+def train(
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    recipe: Path | None = None,
+    cache: Path = Path(".cache"),
+    steps: int | None = None,
+    fold: int = 0,
+) -> Path:
+    """Train a model; a run that was interrupted goes on at its last whole epoch.
+
+    Args:
+        name: an architecture of `sigedge_models`.
+        data: folder with index.csv and splits.json.
+        out: folder of the run: logs, Lightning's last.ckpt, and at the end NAME.safetensors.
+        recipe: a recipe file; the model's own when None.
+        cache: folder for canvases and synthetic signers.
+        steps: batches in all, in place of the recipe's.
+        fold: test fold of data sets that are split by folds; its signers are never read.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        RecipeError: the recipe is invalid.
+        DataError: the data sets cannot be used.
+        CheckpointError: the network does not fit, or its weights became NaN.
+        KeyboardInterrupt: Ctrl-C; the same call goes on after the last whole epoch.
+    """
+    settings = _with_steps(load_recipe(recipe or folder(name) / "recipe.yaml"), steps)
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    loaded = load_training_data(settings, data, cache, fold=fold)
+    model = create(settings.architecture, **settings.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = VerifierTraining(model, settings, loaded.pools, lambda m: _figures(m, loaded.validation, settings))
+    with _quiet():
+        last = out / "last.ckpt"
+        try:
+            _trainer(settings, out).fit(module, ckpt_path=str(last) if last.is_file() else None)
+        except SystemExit as stopped:
+            # Lightning answers Ctrl-C by leaving the process; the caller shall decide that.
+            raise KeyboardInterrupt from stopped
+    return _save(model, settings, loaded, out)
+
+
+def embed(model: nn.Module, canvases: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Embeddings float32 [N, D] of canvases uint8 [N, H, W], in evaluation mode; the mode is put back."""
+    was_training = model.training
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.inference_mode():
+        parts = [
+            model(torch.from_numpy(canvases[i : i + _EMBED_BATCH, None].astype(np.float32)).to(device)).float().cpu()
+            for i in range(0, len(canvases), _EMBED_BATCH)
+        ]
+    model.train(was_training)
+    return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)
+
+
+def _with_steps(recipe: Recipe, steps: int | None) -> Recipe:
+    if steps is None:
+        return recipe
+    per_epoch = min(steps, recipe.optimisation.steps_per_epoch)
+    optimisation = recipe.optimisation.model_copy(update={"steps": steps, "steps_per_epoch": per_epoch})
+    return recipe.model_copy(update={"optimisation": optimisation})
+
+
+def _figures(model: nn.Module, validation: CanvasSet, recipe: Recipe) -> dict[str, float]:
+    return validation_figures(validation.records, embed(model, validation.canvases), seed=recipe.seed)
+
+
+def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
+    settings = recipe.optimisation
+    epochs = -(-settings.steps // settings.steps_per_epoch)
+    return lightning.Trainer(
+        default_root_dir=out,
+        accelerator="auto",
+        devices=1,
+        precision="bf16-mixed" if has_bfloat16() else "32-true",
+        max_steps=settings.steps,
+        max_epochs=epochs,
+        check_val_every_n_epoch=min(settings.validate_every, epochs),
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=5.0,
+        log_every_n_steps=settings.steps_per_epoch,
+        logger=[
+            CSVLogger(out, name="", version="csv"),
+            TensorBoardLogger(out, name="", version="tensorboard"),
+        ],
+        callbacks=[
+            ModelCheckpoint(out, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
+            EMAWeightAveraging(decay=settings.average_decay, update_starting_at_step=0),
+            RichProgressBar(leave=True),
+        ],
+        enable_model_summary=False,
+    )
+
+
+def has_bfloat16() -> bool:
+    """Whether this machine multiplies bfloat16 matrices in hardware (elsewhere it is slower than float32)."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path) -> Path:
+    model = model.cpu().eval()
+    embeddings = embed(model, data.validation.canvases)
+    decision = fit_decision(data.validation.records, embeddings, seed=recipe.seed)
+    info = CheckpointInfo(
+        architecture=recipe.architecture,
+        config=recipe.config,
+        name=recipe.name,
+        version=recipe.version,
+        preprocess=PreprocessSpec().to_dict(),
+        decision=decision.to_dict(),
+        training={
+            "data": data.summary,
+            "recipe": recipe.model_dump(),
+            "validation": validation_figures(data.validation.records, embeddings, seed=recipe.seed),
+            "versions": {"sigedge": sigedge.__version__, "torch": torch.__version__},
+        },
+        licence=recipe.licence,
+        seed=recipe.seed,
+    )
+    return save_checkpoint(out / f"{recipe.name}.safetensors", model, info)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice, which does not apply to these loaders, out of the user's sight."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
+        yield

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sigedge.evaluation.columns import ABSENT, TABLES
+from sigedge.evaluation.tables import NOTHING, main, render, render_page, update
+from sigedge_runtime.errors import DataError
+
+ACCURACY = {
+    "dataset": "cedar-half",
+    "split": "test",
+    "artifact": "edgesig-int8-tflite",
+    "references": {
+        "10": {"signers": 11, "eer_skilled": 0.08, "eer_skilled_ci95": None, "eer_random": 0.01},
+        "1": {
+            "signers": 11,
+            "eer_skilled": 0.1234,
+            "eer_skilled_ci95": [0.1, 0.15],
+            "eer_random": 0.02,
+            "eer_random_ci95": [0.01, 0.03],
+            "eer_per_signer_mean": 0.05,
+            "frr_at_far_1pct": 0.4,
+            "far_skilled": 0.11,
+            "far_random": 0.001,
+            "frr": 0.12,
+        },
+        "20": {"signers": 0, "eer_skilled": None},
+    },
+    "leak_gates": {"background_ink_auc": 0.5, "skeleton_auc": 0.714, "reference_swap_auc": 0.52},
+    "meta": {"model": {"name": "edgesig"}},
+}
+LEAKS = {
+    "dataset": "cedar-half",
+    "signers": 55,
+    "passed": True,
+    "raw": {"background_ink_auc": 1.0, "skeleton_auc": 0.999},
+    "canvas": {"background_ink_auc": 0.5, "skeleton_auc": None},
+}
+PARITY = {
+    "model": "edgesig 0.1.0",
+    "pairs": 400,
+    "rows": [
+        {
+            "artifact": "edgesig-int8-tflite",
+            "engine": "litert 2.1.0",
+            "max_score_difference": 0.0123456,
+            "p99_score_difference": 0.004,
+            "flipped": 2,
+            "eer_difference": {"estimate": 0.001, "low": -0.002, "high": 0.003},
+        }
+    ],
+}
+BENCH = {
+    "model": {"name": "edgesig"},
+    "machine": {"cpu": "Some | CPU"},
+    "protocol": {"threads": 1},
+    "runs": [
+        {
+            "artifact": "edgesig-int8-tflite",
+            "engine": "litert",
+            "engine_version": "2.1.0",
+            "size": 712_345,
+            "stages_ms": {"total": {"p50": 7.123, "p95": 9.5}},
+            "cold_start_ms": {"process": {"p50": 812.4}},
+            "peak_rss_mb": 140.2,
+        }
+    ],
+}
+
+
+def cells(table: str) -> list[list[str]]:
+    """Cells of a Markdown table, without the ruler."""
+    lines = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    assert set("".join(lines[1])) <= {":", "-"}
+    assert len({len(line) for line in lines}) == 1, "every row has every column"
+    return [lines[0], *lines[2:]]
+
+
+def column(table: str, heading: str) -> list[str]:
+    head, *rows = cells(table)
+    return [row[head.index(heading)] for row in rows]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    files: dict[str, Any] = {
+        "accuracy-cedar": ACCURACY,
+        "leaks-cedar": LEAKS,
+        "parity-edgesig": PARITY,
+        "bench-edgesig": BENCH,
+    }
+    for name, content in files.items():
+        (results / f"{name}.json").write_text(json.dumps(content))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("# Title\n\n<!-- table:accuracy -->\nold\n<!-- /table:accuracy -->\n\nend\n")
+    (tmp_path / "docs" / "plain.md").write_text("no table here\n")
+    return tmp_path
+
+
+def test_accuracy_stands_next_to_its_gates() -> None:
+    table = render("accuracy", [ACCURACY])
+    assert column(table, "references") == ["1", "10"], "in order, without the count nobody could be tested with"
+    assert column(table, "data set") == ["cedar-half test"] * 2
+    assert column(table, "EER skilled [95 %]") == ["12.3 [10.0, 15.0]", "8.0"]
+    assert column(table, "EER random [95 %]") == ["2.0 [1.0, 3.0]", "1.0"]
+    assert column(table, "EER per signer") == ["5.0", ABSENT]
+    assert column(table, "FRR at FAR 1 %") == ["40.0", ABSENT]
+    assert column(table, "FAR skilled / random") == ["11.0 / 0.1", f"{ABSENT} / {ABSENT}"]
+    assert column(table, "background and ink AUC") == ["0.50", "0.50"]
+    assert column(table, "skeleton AUC") == ["0.71", "0.71"]
+    assert column(table, "reference swap AUC") == ["0.52", "0.52"]
+
+
+def test_leaks_parity_and_latency() -> None:
+    leaks = render("leaks", [LEAKS, {**LEAKS, "passed": False}])
+    assert column(leaks, "gate") == ["passed", "FAILED"]
+    assert column(leaks, "background and ink, raw") == ["1.00", "1.00"]
+    assert column(leaks, "skeleton and texture, canvas") == [ABSENT, ABSENT]
+    parity = render("parity", [PARITY])
+    assert column(parity, "artefact on engine") == ["edgesig-int8-tflite on litert 2.1.0"]
+    assert column(parity, "largest score difference") == ["0.01235"]
+    assert column(parity, "flipped decisions") == ["2 of 400"]
+    assert column(parity, "EER change, points [95 %]") == ["+0.10 [-0.20, +0.30]"]
+    latency = render("latency", [{**BENCH, "machine": {"cpu": "CPU"}}])
+    assert column(latency, "total ms") == ["7.12 (9.50)"]
+    assert column(latency, "infer ms") == [ABSENT]
+    assert column(latency, "kB") == ["712"] and column(latency, "cold start ms") == ["812"]
+    assert r"Some \| CPU" in render("latency", [BENCH])
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_absent_or_empty_results_are_said(name: str) -> None:
+    assert render(name, []) == NOTHING
+    assert cells(render(name, [{}])) if name == "leaks" else render(name, [{}]) == NOTHING
+
+
+def test_pages_are_rewritten_once(repository: Path) -> None:
+    readme = repository / "README.md"
+    assert update(repository) == [readme]
+    page = readme.read_text()
+    assert page.startswith("# Title\n\n<!-- table:accuracy -->\n| data set |")
+    assert page.endswith("|\n<!-- /table:accuracy -->\n\nend\n") and "old" not in page
+    assert update(repository) == []
+    assert readme.read_text() == page
+
+
+def test_check_writes_nothing(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (repository / "README.md").read_text()
+    assert main(["--check", "--root", str(repository)]) == 1
+    assert "README.md: out of date" in capsys.readouterr().out
+    assert (repository / "README.md").read_text() == before
+    assert main(["--root", str(repository)]) == 0
+    assert main(["--check", "--root", str(repository)]) == 0
+
+
+def test_a_page_may_show_one_model(repository: Path) -> None:
+    other = {**ACCURACY, "artifact": "other-int8", "meta": {"model": {"name": "other"}}}
+    results = repository / "benchmarks" / "results"
+    (results / "accuracy-other.json").write_text(json.dumps(other))
+    both = render_page("<!-- table:accuracy -->\n<!-- /table:accuracy -->", results)
+    one = render_page("<!-- table:accuracy other -->\n<!-- /table:accuracy -->", results)
+    assert "edgesig-int8" in both and "other-int8" in both
+    assert "edgesig-int8" not in one and "other-int8" in one
+    assert one.startswith("<!-- table:accuracy other -->\n| ")
+    for table in ("parity", "latency"):
+        page = f"<!-- table:{table} edgesig -->\n<!-- /table:{table} -->"
+        assert "edgesig-int8-tflite" in render_page(page, results)
+        assert NOTHING in render_page(page.replace(" edgesig", " other"), results)
+
+
+def test_several_tables_on_a_page(repository: Path) -> None:
+    page = "a\n<!-- table:leaks -->\n<!-- /table:leaks -->\nb\n<!-- table:parity -->x<!-- /table:parity -->\nc"
+    made = render_page(page.replace(" -->x", " -->\nx\n"), repository / "benchmarks" / "results")
+    assert [part for part in made.split("\n") if part in "abcx"] == ["a", "b", "c"]
+    assert made.count("| :--- |") == 2
+
+
+def test_bad_pages_and_files_are_refused(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = repository / "benchmarks" / "results"
+    with pytest.raises(DataError, match="no table 'speed'; use one of: accuracy"):
+        render_page("<!-- table:speed -->\n<!-- /table:speed -->", results)
+    with pytest.raises(DataError, match="does not close it"):
+        render_page("<!-- table:leaks -->\n", results)
+    before = (repository / "README.md").read_text()
+    (results / "accuracy-broken.json").write_text("{")
+    assert main(["--root", str(repository)]) == 2
+    assert "accuracy-broken.json cannot be read" in capsys.readouterr().err
+    assert (repository / "README.md").read_text() == before

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sigedge.data import Record
+from sigedge.evaluation.protocol import make_protocol
+from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, reference_swap_auc, score_trials
+from sigedge_runtime.decision import FUSIONS
+from sigedge_runtime.errors import BundleError, DataError, EngineError
+from sigedge_runtime.scoring import score
+
+Known = Callable[..., tuple[list[Record], NDArray[np.float32]]]
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("references", [1, 3])
+def test_scores_are_those_of_the_runtime(known: Known, fusion: str, references: int) -> None:
+    records, embeddings = known(signers=3, genuine=5, forged=3)
+    protocol = make_protocol(records, references)
+    trials = score_trials(protocol, embeddings, fusion)
+    expected, kinds, owners = [], [], []
+    for draw in protocol.draws:
+        for kind, queries in ((GENUINE, draw.genuine), (SKILLED, draw.skilled), (RANDOM, draw.random)):
+            for query in queries:
+                expected.append(score(embeddings[query], embeddings[list(draw.references)], fusion))
+                kinds.append(kind)
+                owners.append(draw.signer)
+    assert trials.scores == pytest.approx(expected, abs=1e-6)
+    assert trials.kinds.tolist() == kinds
+    assert [trials.names[index] for index in trials.signers] == owners
+
+
+def test_selections(known: Known) -> None:
+    records, embeddings = known(signers=3, genuine=5, forged=2)
+    trials = score_trials(make_protocol(records, 1), embeddings, "mean")
+    assert [len(trials.of(kind)) for kind in (GENUINE, SKILLED, RANDOM)] == [30, 30, 30]
+    assert np.array_equal(np.concatenate([trials.of(SKILLED, i) for i in range(3)]), trials.of(SKILLED))
+    against = trials.against(RANDOM)
+    assert set(against.kinds.tolist()) == {GENUINE, RANDOM} and against.names == trials.names
+
+
+def test_scale_of_embeddings_does_not_matter(known: Known) -> None:
+    records, embeddings = known()
+    protocol = make_protocol(records, 3)
+    scales = np.linspace(0.1, 50, len(records), dtype=np.float32)[:, None]
+    plain, scaled = (score_trials(protocol, rows, "max").scores for rows in (embeddings, scales * embeddings))
+    assert scaled == pytest.approx(plain, abs=1e-5)
+
+
+def test_swap_is_even_for_a_verifier_that_looks_at_the_signature(known: Known) -> None:
+    records, embeddings = known(signers=12, leak=0.0, offset=0.6)
+    area = reference_swap_auc(make_protocol(records, 5), embeddings, "mean")
+    assert area == pytest.approx(0.5, abs=0.06)
+
+
+def test_swap_reveals_a_verifier_that_looks_at_the_scanner(known: Known) -> None:
+    records, embeddings = known(signers=12, leak=1.0, offset=0.6)
+    trials = score_trials(make_protocol(records, 5), embeddings, "mean")
+    assert trials.of(GENUINE).mean() > trials.of(SKILLED).mean() + 0.3, "it looks like a good verifier"
+    area = reference_swap_auc(make_protocol(records, 5), embeddings, "mean")
+    assert area is not None and area > 0.9
+
+
+def test_swap_needs_two_signers_and_forgeries(known: Known) -> None:
+    records, embeddings = known(signers=1)
+    assert reference_swap_auc(make_protocol(records, 1), embeddings, "mean") is None
+    records, embeddings = known(signers=3, forged=0)
+    assert reference_swap_auc(make_protocol(records, 1), embeddings, "mean") is None
+
+
+def test_bad_embeddings_are_refused(known: Known) -> None:
+    records, embeddings = known()
+    protocol = make_protocol(records, 1)
+    with pytest.raises(DataError, match="do not fit 84 records"):
+        score_trials(protocol, embeddings[1:], "mean")
+    with pytest.raises(DataError, match="do not fit"):
+        score_trials(protocol, embeddings[:, 0], "mean")
+    with pytest.raises(BundleError, match="median"):
+        score_trials(protocol, embeddings, "median")
+    for bad in (0.0, np.nan, np.inf):
+        broken = embeddings.copy()
+        broken[3] = bad
+        with pytest.raises(EngineError):
+            score_trials(protocol, broken, "mean")
+
+
+def test_no_draws_give_no_trials(known: Known) -> None:
+    records, embeddings = known(genuine=2)
+    trials = score_trials(make_protocol(records, 4), embeddings, "mean")
+    assert trials.names == () and len(trials.scores) == 0
+    renamed = [replace(record, signer="only") for record in records[:1]]
+    assert score_trials(make_protocol(renamed, 1), embeddings[:1], "mean").scores.size == 0

@@ -1,0 +1,165 @@
+"""One small model, exported once in a session through the whole chain, for all tests of the chain."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sigedge.export_inputs import calibration_canvases, golden_images, synthetic_parity_set
+from sigedge_export import Export, GoldenImage, ParitySet, Reference, Tolerances, export_bundle, load_reference
+from sigedge_export.chain import run_chain
+from sigedge_export.targets import TARGETS, Target
+from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, write_manifest
+from sigedge_runtime.manifest import Manifest
+from sigedge_runtime.preprocessing import PreprocessSpec
+
+DECISION = {
+    "fusion": "mean_max",
+    "default_operating_point": "balanced",
+    "operating_points": [
+        {"name": "balanced", "references": 1, "threshold": 0.5, "far": 0.2, "frr": 0.2},
+        {"name": "balanced", "references": 2, "threshold": 0.6, "far": 0.2, "frr": 0.2},
+    ],
+    "calibrations": [{"references": 1, "slope": 10.0, "intercept": -5.0}],
+}
+
+
+@pytest.fixture(scope="session")
+def calibration() -> NDArray[np.uint8]:
+    return calibration_canvases(count=32)
+
+
+@pytest.fixture(scope="session")
+def parity_set() -> ParitySet:
+    return synthetic_parity_set(signers=6, genuine=4, skilled=3)
+
+
+@pytest.fixture(scope="session")
+def golden() -> list[GoldenImage]:
+    return golden_images(signers=2)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np.uint8]) -> Path:
+    """A small edgesig, trained for a few seconds so that it tells signers apart and stands quantisation."""
+    import torch
+
+    from sigedge.export_inputs import SAMPLES_PER_CALIBRATION_SIGNER
+    from sigedge_models import CheckpointInfo, create, save_checkpoint
+
+    torch.manual_seed(5)
+    config = {"stages": [[16, 2], [16, 2], [32, 2], [32, 2]], "embedding_size": 16}
+    model = create("edgesig", **config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    canvases = torch.from_numpy(calibration[:, None].astype(np.float32))
+    signers = torch.arange(len(canvases)) // SAMPLES_PER_CALIBRATION_SIGNER
+    same = (signers[:, None] == signers[None]).float()
+    for _ in range(30):
+        unit = torch.nn.functional.normalize(model(canvases))
+        optimizer.zero_grad()
+        ((unit @ unit.T - same) ** 2).mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    info = CheckpointInfo(
+        architecture="edgesig",
+        config=config,
+        name="small",
+        version="0.1",
+        preprocess=PreprocessSpec().to_dict(),
+        decision=DECISION,
+        training={"data": "none"},
+        licence="Apache-2.0",
+        seed=5,
+    )
+    return save_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small.safetensors", model.eval(), info)
+
+
+@pytest.fixture(scope="session")
+def reference(checkpoint: Path) -> Reference:
+    return load_reference(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def tolerances() -> dict[str, Tolerances]:
+    exact = Tolerances(1e-4, 5e-5, 0.0005, 0.0005, 0.99, 0.99)
+    half = Tolerances(0.005, 0.003, 0.01, 0.005, 0.98, 0.98)
+    coarse = Tolerances(0.08, 0.05, 0.02, 0.02, 0.9, 0.9)
+    return {"float32": exact, "float16": half, "int8": coarse}
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory,
+    checkpoint: Path,
+    calibration: NDArray[np.uint8],
+    parity_set: ParitySet,
+    golden: list[GoldenImage],
+    tolerances: dict[str, Tolerances],
+) -> Export:
+    """The small model through every hop of the chain and the gate."""
+    return export_bundle(
+        checkpoint,
+        tmp_path_factory.mktemp("exported") / "small",
+        golden=golden,
+        parity=parity_set,
+        calibration=calibration,
+        tolerances=tolerances,
+    )
+
+
+@pytest.fixture
+def altered(exported: Export, tmp_path: Path) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Copy the bundle with one artefact alone, let a function spoil its file, and sign it off again."""
+
+    def alter(name: str, spoil: Callable[[Path], None]) -> Path:
+        folder = tmp_path / "altered"
+        shutil.copytree(exported.bundle, folder)
+        manifest = Manifest.from_json((folder / MANIFEST).read_text())
+        artifact = next(artifact for artifact in manifest.artifacts if artifact.name == name)
+        spoil(folder / artifact.file)
+        for path in (folder / "artifacts").iterdir():
+            if path != folder / artifact.file:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        spoilt = dataclasses.replace(
+            artifact,
+            sha256=hash_file(folder / artifact.file),
+            size=(folder / artifact.file).stat().st_size,
+        )
+        write_manifest(folder, dataclasses.replace(manifest, artifacts=(spoilt,), files=hash_files(folder)))
+        return folder
+
+    return alter
+
+
+@pytest.fixture
+def fake_chain(exported: Export, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Replace the chain by copies of what it made once; files in the returned list replace the ONNX file."""
+    spoilt: list[Path] = []
+
+    def copy_artifacts(
+        checkpoint: Path, work: Path, targets: list[Target], *_: object, **__: object
+    ) -> dict[Target, Path]:
+        made = {}
+        for target in targets:
+            source, copy = exported.bundle / target.file("small"), work / target.key
+            if spoilt and target == TARGETS[0]:
+                source = spoilt[0]
+            shutil.copytree(source, copy) if source.is_dir() else shutil.copy(source, copy)
+            made[target] = copy
+        return made
+
+    assert run_chain.__name__ == "run_chain"
+    monkeypatch.setattr("sigedge_export.pipeline.run_chain", copy_artifacts)
+    return spoilt
+
+
+@pytest.fixture(scope="session")
+def vectors(exported: Export) -> dict[str, object]:
+    content: dict[str, object] = json.loads((exported.bundle / "vectors" / "vectors.json").read_text())
+    return content

@@ -1,0 +1,214 @@
+"""Conversions that went wrong in the ways conversions go wrong: each must be found and named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from sigedge_export import (
+    Export,
+    ParityReport,
+    ParitySet,
+    Reference,
+    Tolerances,
+    audit,
+    breaches,
+    gate,
+    measure_parity,
+)
+from sigedge_runtime.bundle import Bundle
+from sigedge_runtime.errors import ExportError, ParityError
+
+Alter = Callable[[str, Callable[[Path], None]], Path]
+FLOAT, INT8 = "small-float32-onnx", "small-int8-onnx"
+
+
+def edit(change: Callable[[onnx.GraphProto], None]) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        model = onnx.load(path)
+        change(model.graph)
+        onnx.save(model, path)
+
+    return spoil
+
+
+def prepend(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> None:
+    """Put nodes that turn ``canvas`` into ``spoilt`` before everything else."""
+    for node in graph.node:
+        node.input[:] = ["spoilt" if name == "canvas" else name for name in node.input]
+    for place, node in enumerate(nodes):
+        graph.node.insert(place, node)
+    graph.initializer.extend(constants)
+
+
+def swap_layout(graph: onnx.GraphProto) -> None:
+    """Read the canvas's bytes column by column."""
+    shape = numpy_helper.from_array(np.array([1, 1, 256, 128]), "swapped_shape")
+    read = helper.make_node("Reshape", ["canvas", "swapped_shape"], ["swapped"])
+    turn = helper.make_node("Transpose", ["swapped"], ["spoilt"], perm=[0, 1, 3, 2])
+    prepend(graph, [read, turn], [shape])
+
+
+def forget_scale(graph: onnx.GraphProto) -> None:
+    """Take 0 to 255 where the network was trained on 0 to 1."""
+    factor = numpy_helper.from_array(np.array(255, np.float32), "factor")
+    prepend(graph, [helper.make_node("Mul", ["canvas", "factor"], ["spoilt"])], [factor])
+
+
+def shift_mean(graph: onnx.GraphProto) -> None:
+    """Subtract the mean that another model wanted."""
+    mean = numpy_helper.from_array(np.array(0.485 * 255, np.float32), "mean")
+    prepend(graph, [helper.make_node("Sub", ["canvas", "mean"], ["spoilt"])], [mean])
+
+
+def scale_activations(factor: float) -> Callable[[onnx.GraphProto], None]:
+    """A calibration that missed: the activation ranges are `factor` times what they should be."""
+
+    def change(graph: onnx.GraphProto) -> None:
+        pairs = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+        scales = {node.input[1] for node in pairs[1:]}
+        for weight in graph.initializer:
+            if weight.name in scales:
+                spoilt = numpy_helper.to_array(weight) * np.float32(factor)
+                weight.CopyFrom(numpy_helper.from_array(spoilt, weight.name))
+
+    return change
+
+
+def nan_weight(graph: onnx.GraphProto) -> None:
+    kernel = next(weight for weight in graph.initializer if len(weight.dims) == 4)
+    spoilt = numpy_helper.to_array(kernel).copy()
+    spoilt[0] = np.nan
+    kernel.CopyFrom(numpy_helper.from_array(spoilt, kernel.name))
+
+
+def widen_output(graph: onnx.GraphProto) -> None:
+    """Lose the last step, as a converter that drops an axis does."""
+    last = graph.node[-1]
+    graph.output[0].CopyFrom(helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, [1, 16, 1, 1]))
+    del graph.node[-1]
+
+
+def measure(folder: Path, reference: Reference, parity_set: ParitySet) -> ParityReport:
+    with Bundle.open(folder) as bundle:
+        return measure_parity(bundle, reference.embed(parity_set.canvases), parity_set)
+
+
+@pytest.mark.parametrize("name", [FLOAT, INT8])
+def test_the_sound_artefact_passes(
+    name: str,
+    altered: Alter,
+    reference: Reference,
+    parity_set: ParitySet,
+    tolerances: dict[str, Tolerances],
+) -> None:
+    report = measure(altered(name, lambda _: None), reference, parity_set)
+    assert [row.artifact for row in report.rows] == [name]
+    gate(report, tolerances)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "figure"),
+    [
+        (FLOAT, swap_layout, "max_score_difference"),
+        (FLOAT, forget_scale, "max_score_difference"),
+        (FLOAT, shift_mean, "p99_score_difference"),
+        (INT8, swap_layout, "p99_score_difference"),
+        (INT8, shift_mean, "p99_score_difference"),
+        (INT8, scale_activations(0.02), "p99_score_difference"),
+        (INT8, scale_activations(1000), "variance_ratio"),
+        (INT8, scale_activations(1000), "effective_rank_ratio"),
+    ],
+)
+def test_a_spoilt_artefact_is_stopped_and_the_figure_named(
+    name: str,
+    fault: Callable[[onnx.GraphProto], None],
+    figure: str,
+    altered: Alter,
+    reference: Reference,
+    parity_set: ParitySet,
+    tolerances: dict[str, Tolerances],
+) -> None:
+    report = measure(altered(name, edit(fault)), reference, parity_set)
+    found = {breach.figure: breach for breach in breaches(report, tolerances)}
+    assert figure in found
+    assert found[figure].artifact == name
+    with pytest.raises(ParityError) as error:
+        gate(report, tolerances)
+    assert f"Artefact {name} on onnxruntime" in str(error.value)
+    assert str(found[figure]) in str(error.value)
+    assert f"{found[figure].tolerance:.4g}" in str(found[figure])
+
+
+def test_a_collapsed_artefact_accepts_everyone(altered: Alter, reference: Reference, parity_set: ParitySet) -> None:
+    (row,) = measure(altered(INT8, edit(scale_activations(1000))), reference, parity_set).rows
+    assert row.accepted == 1
+    assert row.variance_ratio < 0.01
+    assert row.flipped > 0 and row.flipped_decisions == pytest.approx(row.flipped / 138, rel=0.01)
+
+
+def test_cosine_alone_would_have_let_a_fault_pass(
+    altered: Alter, reference: Reference, parity_set: ParitySet, tolerances: dict[str, Tolerances]
+) -> None:
+    """A common offset that drowns the embedding keeps each one's direction, and loses every decision."""
+
+    def drown(graph: onnx.GraphProto) -> None:
+        bias = next(w for w in graph.initializer if w.name == graph.node[-2].input[2])
+        offset = numpy_helper.to_array(bias) + np.float32(1e3)
+        bias.CopyFrom(numpy_helper.from_array(offset, bias.name))
+
+    folder = altered(FLOAT, edit(drown))
+    with Bundle.open(folder) as bundle:
+        (run,) = audit(bundle, parity_set.canvases).runs
+    constant = np.ones(run.embeddings.shape[1])
+    cosines = run.embeddings @ constant / np.linalg.norm(run.embeddings, axis=1) / np.linalg.norm(constant)
+    assert cosines.min() > 0.999  # every embedding is nearly every other
+    with pytest.raises(ParityError, match="variance_ratio"):
+        gate(measure(folder, reference, parity_set), tolerances)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (nan_weight, "NaN or infinity"),
+        (widen_output, "as output where the manifest says"),
+    ],
+)
+def test_the_audit_stops_what_does_not_compute(
+    fault: Callable[[onnx.GraphProto], None], sentence: str, altered: Alter, parity_set: ParitySet
+) -> None:
+    with (
+        Bundle.open(altered(FLOAT, edit(fault))) as bundle,
+        pytest.raises(ExportError, match=f"Artefact {FLOAT} does not run on onnxruntime: .*{sentence}"),
+    ):
+        audit(bundle, parity_set.canvases[:2])
+
+
+def test_a_truncated_file_is_stopped(altered: Alter, parity_set: ParitySet) -> None:
+    folder = altered("small-int8-tflite", lambda path: path.write_bytes(path.read_bytes()[:1000]))
+    with Bundle.open(folder) as bundle, pytest.raises(ExportError, match="small-int8-tflite does not"):
+        audit(bundle, parity_set.canvases[:2])
+
+
+def test_a_file_of_another_precision_is_stopped(altered: Alter, exported: Export, parity_set: ParitySet) -> None:
+    other = exported.bundle / "artifacts" / "small-float32.tflite"
+    folder = altered("small-int8-tflite", lambda path: path.write_bytes(other.read_bytes()))
+    with Bundle.open(folder) as bundle, pytest.raises(ExportError, match="small-int8-tflite"):
+        audit(bundle, parity_set.canvases[:2])
+
+
+def test_reference_embeddings_of_other_canvases_are_refused(
+    exported: Export, reference: Reference, parity_set: ParitySet
+) -> None:
+    with Bundle.open(exported.bundle) as bundle, pytest.raises(ExportError, match="do not fit"):
+        measure_parity(bundle, reference.embed(parity_set.canvases[:3]), parity_set)
+
+
+def test_a_precision_without_tolerances_does_not_pass(exported: Export) -> None:
+    with pytest.raises(ParityError, match="no parity tolerances; add 'float32'"):
+        gate(exported.report, {})

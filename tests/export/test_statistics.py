@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sigedge_export.statistics import (
+    eer_difference,
+    effective_rank,
+    equal_error_rate,
+    unit_rows,
+    variance,
+)
+
+
+def rate(scores: list[float], genuine: list[bool]) -> float:
+    return float(equal_error_rate(np.array(scores), np.array(genuine))[0])
+
+
+def test_separable_scores_have_no_error() -> None:
+    assert rate([0.1, 0.2, 0.8, 0.9], [False, False, True, True]) == 0
+
+
+def test_reversed_scores_are_always_wrong() -> None:
+    assert rate([0.8, 0.9, 0.1, 0.2], [False, False, True, True]) == 1
+
+
+def test_a_quarter_of_each_kind_on_the_wrong_side() -> None:
+    scores = [0.1, 0.2, 0.3, 0.7, 0.4, 0.8, 0.9, 0.95]
+    assert rate(scores, [False] * 4 + [True] * 4) == pytest.approx(0.25)
+
+
+def test_equal_scores_are_decided_together() -> None:
+    assert rate([0.5] * 6, [True, False] * 3) == pytest.approx(0.5)
+
+
+def test_one_kind_alone_gives_no_rate() -> None:
+    assert np.isnan(rate([0.1, 0.2], [True, True]))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.booleans(), st.integers(1, 3)), min_size=2, max_size=30).filter(
+        lambda rows: len({genuine for _, genuine, _ in rows}) == 2
+    )
+)
+def test_a_weight_counts_as_so_many_copies(rows: list[tuple[int, bool, int]]) -> None:
+    scores = np.array([score for score, _, _ in rows], dtype=np.float64)
+    genuine = np.array([kind for _, kind, _ in rows])
+    weights = np.array([weight for _, _, weight in rows])
+    weighted = equal_error_rate(scores, genuine, weights[None].astype(np.float64))
+    copies = equal_error_rate(np.repeat(scores, weights), np.repeat(genuine, weights))
+    assert weighted == pytest.approx(copies)
+    assert 0 <= weighted[0] <= 1
+
+
+@given(st.integers(0, 1000))
+def test_the_rate_agrees_with_a_search_over_thresholds(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    genuine = np.arange(400) < 200
+    scores = random.normal(genuine * 1.0, 1.0)
+    thresholds = np.sort(scores)
+    missed = np.array([(scores[genuine] < threshold).mean() for threshold in thresholds])
+    falsely = np.array([(scores[~genuine] >= threshold).mean() for threshold in thresholds])
+    nearest = np.abs(missed - falsely).argmin()
+    assert equal_error_rate(scores, genuine)[0] == pytest.approx((missed[nearest] + falsely[nearest]) / 2, abs=0.006)
+
+
+def population(seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp]]:
+    random = np.random.default_rng(seed)
+    signers = np.repeat(np.arange(12), 40)
+    genuine = np.tile(np.arange(40) < 20, 12)
+    return random.normal(genuine * 1.5, 1.0), genuine, signers
+
+
+def test_equal_scores_differ_by_nothing() -> None:
+    scores, genuine, signers = population(0)
+    interval = eer_difference(scores, scores, genuine, signers)
+    assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
+
+
+def test_a_real_loss_is_proven_and_noise_is_not() -> None:
+    scores, genuine, signers = population(1)
+    random = np.random.default_rng(2)
+    worse = eer_difference(scores, random.permutation(scores), genuine, signers)
+    alike = eer_difference(scores, scores + random.normal(0, 0.01, scores.shape), genuine, signers)
+    assert worse.low > 0.05 < worse.estimate
+    assert alike.low <= 0 <= alike.high
+
+
+def test_the_interval_is_the_same_every_time() -> None:
+    scores, genuine, signers = population(3)
+    noisy = scores + np.random.default_rng(4).normal(0, 0.5, scores.shape)
+    assert eer_difference(scores, noisy, genuine, signers) == eer_difference(scores, noisy, genuine, signers)
+
+
+def test_effective_rank_counts_the_directions_that_are_filled() -> None:
+    random = np.random.default_rng(0)
+    line = random.normal(size=(50, 1)) * np.ones((1, 8)) + np.eye(8)[0] * 5
+    assert effective_rank(line) < 2.1
+    assert effective_rank(random.normal(size=(5000, 8))) == pytest.approx(8, abs=0.02)
+
+
+def test_a_collapsed_embedding_has_neither_rank_nor_variance() -> None:
+    constant = np.ones((10, 8))
+    assert effective_rank(constant) == 0
+    assert variance(constant) == pytest.approx(0)
+
+
+@given(st.floats(1e-3, 1e3))
+def test_length_is_no_matter(scale: float) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(20, 4))
+    assert variance(scale * embeddings) == pytest.approx(variance(embeddings))
+    assert effective_rank(scale * embeddings) == pytest.approx(effective_rank(embeddings))
+
+
+def test_a_zero_row_stays_zero() -> None:
+    assert unit_rows(np.zeros((2, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]

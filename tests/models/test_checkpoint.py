@@ -1,0 +1,118 @@
+"""Checkpoints: what goes in comes out, and nothing damaged is loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from sigedge_models import CheckpointInfo, create, load_checkpoint, save_checkpoint
+from sigedge_runtime.errors import CheckpointError
+
+CONFIG = {"stages": [[4, 4], [4, 4], [8, 2]], "embedding_size": 6}
+INFO = CheckpointInfo(
+    architecture="edgesig",
+    config=CONFIG,
+    name="tiny",
+    version="1",
+    preprocess={"version": 1},
+    decision={"fusion": "mean"},
+    training={"data": "none"},
+    licence="Apache-2.0",
+    seed=3,
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    return save_checkpoint(tmp_path / "tiny.safetensors", create("edgesig", **CONFIG), INFO)
+
+
+def test_round_trip(checkpoint: Path) -> None:
+    model, info = load_checkpoint(checkpoint)
+    assert info == INFO
+    assert not model.training
+    again, _ = load_checkpoint(checkpoint)
+    canvas = torch.rand(1, 1, 128, 256) * 255
+    with torch.inference_mode():
+        assert torch.equal(model(canvas), again(canvas))
+
+
+def test_same_weights_give_the_same_bytes(checkpoint: Path, tmp_path: Path) -> None:
+    model, info = load_checkpoint(checkpoint)
+    assert save_checkpoint(tmp_path / "again.safetensors", model, info).read_bytes() == checkpoint.read_bytes()
+
+
+def test_leaves_no_temporary_file(checkpoint: Path) -> None:
+    assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, bad: float) -> None:
+    model = create("edgesig", **CONFIG)
+    next(model.parameters()).data.flatten()[0] = bad
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        save_checkpoint(tmp_path / "bad.safetensors", model, INFO)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_not_loaded(checkpoint: Path) -> None:
+    model, _ = load_checkpoint(checkpoint)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    next(tensor for tensor in state.values() if tensor.is_floating_point()).flatten()[0] = float("nan")
+    save_file(state, checkpoint, metadata={"sigedge": json.dumps(asdict(INFO))})
+    with pytest.raises(CheckpointError, match=f"{checkpoint.name}.*NaN"):
+        load_checkpoint(checkpoint)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*gone\.safetensors.*sigedge train"):
+        load_checkpoint(tmp_path / "gone.safetensors")
+
+
+@pytest.mark.parametrize("length", [0, 7, 100, -10])
+def test_a_truncated_file_is_refused(checkpoint: Path, length: int) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:length])
+    with pytest.raises(CheckpointError, match="no complete safetensors"):
+        load_checkpoint(checkpoint)
+
+
+def test_a_pickle_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save(create("edgesig", **CONFIG).state_dict(), path)
+    with pytest.raises(CheckpointError, match="loads no pickles"):
+        load_checkpoint(path)
+
+
+def test_foreign_safetensors_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="no sigedge header"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("header", ["{", json.dumps({"wings": 2}), json.dumps({"architecture": "edgesig"})])
+def test_a_damaged_header_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "damaged.safetensors"
+    save_file({"weight": torch.zeros(3)}, path, metadata={"sigedge": header})
+    with pytest.raises(CheckpointError, match="header of .* is damaged"):
+        load_checkpoint(path)
+
+
+def test_weights_of_another_configuration_are_refused(checkpoint: Path) -> None:
+    model, info = load_checkpoint(checkpoint)
+    save_checkpoint(checkpoint, model, replace(info, config={**CONFIG, "embedding_size": 7}))
+    with pytest.raises(CheckpointError, match="do not fit the architecture 'edgesig'"):
+        load_checkpoint(checkpoint)
+
+
+def test_an_unknown_architecture_is_refused(checkpoint: Path) -> None:
+    model, info = load_checkpoint(checkpoint)
+    save_checkpoint(checkpoint, model, replace(info, architecture="nosuch"))
+    with pytest.raises(CheckpointError, match="no architecture named 'nosuch'"):
+        load_checkpoint(checkpoint)

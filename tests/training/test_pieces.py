@@ -1,0 +1,230 @@
+"""Recipes, augmentation, batches, loss and decision rule, each by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sigedge.data import Record
+from sigedge.training import Recipe, fit_decision, load_recipe
+from sigedge.training.augmentation import augment
+from sigedge.training.batches import Batches, Pool, make_pool
+from sigedge.training.losses import VerificationLoss
+from sigedge.training.recipe import Augmentation
+from sigedge_runtime.errors import DataError, RecipeError
+
+VALUES = {
+    "architecture": "edgesig",
+    "name": "tiny",
+    "version": "1",
+    "licence": "none",
+    "data": {"signers_per_batch": {"a": 2, "b": 1}, "genuine": 3, "forged": 2},
+    "optimisation": {"steps": 4, "steps_per_epoch": 2},
+}
+STILL = Augmentation(rotation=0, scale=0, aspect=0, shear=0, shift=0, elastic=0, erase=0)
+
+
+def wave_canvas(seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    canvas = np.zeros((128, 256), np.uint8)
+    for x in range(20, 230):
+        y = int(64 + 40 * np.sin(x / 15 + seed) + rng.integers(0, 2))
+        canvas[y - 1 : y + 2, x] = 255
+    return canvas
+
+
+class TestRecipe:
+    def write(self, folder: Path, values: object) -> Path:
+        path = folder / "recipe.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    def test_reads_a_file(self, tmp_path: Path) -> None:
+        recipe = load_recipe(self.write(tmp_path, VALUES))
+        assert recipe.data.signers_per_batch == {"a": 2, "b": 1}
+        assert recipe.optimisation.steps == 4
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ({"wings": 2}, "wings"),
+            ({"seed": "x"}, "seed"),
+            ({"loss": {"temperature": -1}}, "loss.temperature"),
+            ({"data": {"signers_per_batch": {"a": 0}}}, "data.signers_per_batch.a"),
+        ],
+    )
+    def test_names_the_wrong_entry(self, tmp_path: Path, change: dict[str, object], named: str) -> None:
+        path = self.write(tmp_path, VALUES | change)
+        with pytest.raises(RecipeError, match=named) as raised:
+            load_recipe(path)
+        assert str(path) in str(raised.value)
+
+    def test_a_missing_or_broken_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(RecipeError, match=r"gone\.yaml"):
+            load_recipe(tmp_path / "gone.yaml")
+        (tmp_path / "broken.yaml").write_text("a: [")
+        with pytest.raises(RecipeError, match=r"broken\.yaml"):
+            load_recipe(tmp_path / "broken.yaml")
+
+
+class TestAugmentation:
+    def test_no_variation_changes_nothing(self) -> None:
+        canvas = wave_canvas()
+        assert np.array_equal(augment(canvas, STILL, np.random.default_rng(0)), canvas)
+
+    @given(st.integers(0, 2**32 - 1))
+    def test_stays_a_two_level_canvas_of_the_same_size(self, seed: int) -> None:
+        result = augment(wave_canvas(), Augmentation(), np.random.default_rng(seed))
+        assert result.shape == (128, 256)
+        assert result.dtype == np.uint8
+        assert set(np.unique(result)) <= {0, 255}
+
+    @given(st.integers(0, 2**32 - 1))
+    def test_is_a_function_of_the_seed(self, seed: int) -> None:
+        first, second = (augment(wave_canvas(), Augmentation(), np.random.default_rng(seed)) for _ in range(2))
+        assert np.array_equal(first, second)
+
+    def test_keeps_most_of_the_ink(self) -> None:
+        canvas = wave_canvas()
+        kept = [augment(canvas, Augmentation(), np.random.default_rng(seed)).mean() for seed in range(30)]
+        assert np.mean(kept) == pytest.approx(canvas.mean(), rel=0.15)
+
+    def test_shifts_by_no_more_than_asked(self) -> None:
+        settings = STILL.model_copy(update={"shift": 5.0})
+        columns = np.nonzero(augment(wave_canvas(), settings, np.random.default_rng(3)))[1]
+        assert 15 <= columns.min() <= 25
+
+
+def pool(signers: int, genuine: int = 4, forged: int = 3) -> Pool:
+    names = [f"s{i}" for i in range(signers) for _ in range(genuine + forged)]
+    flags = [j < genuine for _ in range(signers) for j in range(genuine + forged)]
+    canvases = np.stack([wave_canvas(i // (genuine + forged)) for i in range(len(names))])
+    return make_pool(canvases, names, flags)
+
+
+class TestBatches:
+    recipe = Recipe.model_validate(VALUES)
+
+    def test_composition(self) -> None:
+        canvases, signers, genuine = Batches({"a": pool(3), "b": pool(2)}, self.recipe, 0)[0]
+        assert canvases.shape == (15, 1, 128, 256)
+        assert canvases.dtype == torch.float32
+        assert float(canvases.max()) == 255
+        assert signers.tolist() == [0] * 5 + [1] * 5 + [2] * 5
+        assert genuine.tolist() == ([True] * 3 + [False] * 2) * 3
+
+    def test_depends_on_seed_epoch_and_index_alone(self) -> None:
+        pools = {"a": pool(3), "b": pool(2)}
+        first, again = Batches(pools, self.recipe, 1)[1][0], Batches(pools, self.recipe, 1)[1][0]
+        assert torch.equal(first, again)
+        assert not torch.equal(first, Batches(pools, self.recipe, 2)[1][0])
+        assert not torch.equal(first, Batches(pools, self.recipe, 1)[0][0])
+
+    def test_ends(self) -> None:
+        assert len(list(Batches({"a": pool(3), "b": pool(2)}, self.recipe, 0))) == 2
+
+    def test_few_samples_make_a_smaller_batch(self) -> None:
+        batch = Batches({"a": pool(2, genuine=2, forged=0), "b": pool(1, genuine=2, forged=1)}, self.recipe, 0)[0]
+        assert len(batch[0]) == 2 + 2 + 3
+
+    def test_a_signer_with_one_sample_is_left_out(self) -> None:
+        canvases = np.zeros((3, 128, 256), np.uint8)
+        assert len(make_pool(canvases, ["x", "x", "y"], [True, True, True])) == 1
+
+    def test_nobody_left_is_an_error(self) -> None:
+        with pytest.raises(DataError, match="two genuine"):
+            make_pool(np.zeros((1, 128, 256), np.uint8), ["x"], [True])
+
+
+class TestLoss:
+    signers = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    genuine = torch.tensor([True, True, False, False] * 2)
+
+    def embeddings(self, forgery: float) -> torch.Tensor:
+        """Genuine samples on an axis of their own; forgeries turned towards them by `forgery`, 0 to 1."""
+        rows = torch.zeros(8, 6)
+        rows[0:2, 0] = rows[4:6, 1] = 1
+        rows[2:4, 0] = rows[6:8, 1] = forgery
+        rows[[2, 3, 6, 7], [2, 3, 4, 5]] = 1 - forgery
+        return rows + 1e-3
+
+    def test_closer_forgeries_cost_more(self) -> None:
+        loss = VerificationLoss(0.1, 1.0)
+        totals = [sum(map(float, loss(self.embeddings(f), self.signers, self.genuine))) for f in (0.0, 0.4, 0.8)]
+        assert totals == sorted(totals)
+        assert totals[2] > totals[0] + 0.5
+
+    def test_length_does_not_matter(self) -> None:
+        loss = VerificationLoss(0.1, 1.0)
+        rows = self.embeddings(0.3)
+        first, scaled = loss(rows, self.signers, self.genuine), loss(rows * 40, self.signers, self.genuine)
+        assert float(first[0]) == pytest.approx(float(scaled[0]), rel=1e-4)
+
+    def test_pair_weight_scales_the_pair_term(self) -> None:
+        rows = self.embeddings(0.3)
+        one, three = (VerificationLoss(0.1, w)(rows, self.signers, self.genuine)[1] for w in (1.0, 3.0))
+        assert float(three) == pytest.approx(3 * float(one), rel=1e-5)
+
+    def test_gradients_reach_embeddings_and_threshold(self) -> None:
+        loss = VerificationLoss(0.1, 1.0)
+        rows = self.embeddings(0.5).requires_grad_()
+        sum(loss(rows, self.signers, self.genuine)).backward()  # type: ignore[union-attr]
+        assert rows.grad is not None
+        assert float(rows.grad.abs().sum()) > 0
+        assert loss.offset.grad is not None
+
+    def test_a_batch_without_forgeries_is_no_special_case(self) -> None:
+        everyone = torch.ones(8, dtype=torch.bool)
+        contrast, pairs = VerificationLoss(0.1, 1.0)(torch.randn(8, 6), self.signers, everyone)
+        assert torch.isfinite(contrast + pairs)
+
+
+def population(spread: float, forgery_distance: float, seed: int = 0) -> tuple[list[Record], np.ndarray]:
+    """Signers as directions, genuine samples around them, forgeries further out."""
+    rng = np.random.default_rng(seed)
+    records, rows = [], []
+    for signer in range(8):
+        centre = rng.normal(size=16)
+        centre /= np.linalg.norm(centre)
+        for label, distance in (("genuine", spread), ("forged", forgery_distance)):
+            for sample in range(12):
+                rows.append(centre + distance * rng.normal(size=16) / 4)
+                records.append(Record(Path(f"{signer}-{label}-{sample}.png"), "made", str(signer), label, sample))  # type: ignore[arg-type]
+    return records, np.asarray(rows, np.float32)
+
+
+class TestDecision:
+    def test_operating_points_are_ordered(self) -> None:
+        decision = fit_decision(*population(0.4, 1.0), seed=0)
+        for references in (1, 3, 5, 10):
+            points = {name: decision.operating_point(name, references) for name in decision.names}
+            assert points["convenience"].threshold <= points["balanced"].threshold <= points["high-security"].threshold
+            assert points["convenience"].frr <= 0.05
+            assert points["high-security"].far <= points["convenience"].far
+
+    def test_probability_one_half_lies_between_the_classes(self) -> None:
+        decision = fit_decision(*population(0.3, 1.5), seed=0)
+        calibration = decision.calibration(5)
+        middle = -calibration.intercept / calibration.slope
+        assert decision.operating_point("convenience", 5).threshold - 0.3 < middle < 1
+
+    def test_balanced_is_the_equal_error_threshold(self) -> None:
+        records, rows = population(0.6, 0.9)
+        point = fit_decision(records, rows, seed=0).operating_point("balanced", 1)
+        assert 0.05 < point.frr < 0.5
+
+    def test_a_model_that_learned_nothing_still_has_a_rule(self) -> None:
+        records, rows = population(1.5, 0.1)
+        assert fit_decision(records, rows, seed=0).calibration(1).slope > 0
+
+    def test_needs_forgeries(self) -> None:
+        records, rows = population(0.3, 1.0)
+        genuine = [record.genuine for record in records]
+        with pytest.raises(DataError):
+            fit_decision([r for r in records if r.genuine], rows[genuine], seed=0)

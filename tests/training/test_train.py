@@ -1,0 +1,132 @@
+"""Training from a data folder to a checkpoint: it runs, resumes, and cannot see a test signer."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from sigedge.synthesis import write_dataset
+from sigedge.training import embed, train
+from sigedge.training.batches import Batches
+from sigedge_models import load_checkpoint
+from sigedge_runtime.decision import Decision
+from sigedge_runtime.errors import DataError
+
+RECIPE = {
+    "architecture": "edgesig",
+    "name": "tiny",
+    "version": "1",
+    "licence": "Apache-2.0",
+    "config": {"stages": [[4, 4], [8, 4], [8, 2]], "embedding_size": 8},
+    "seed": 5,
+    "data": {
+        "signers_per_batch": {"made": 2, "synthetic": 1},
+        "genuine": 2,
+        "forged": 2,
+        "synthetic": {"signers": 2, "genuine": 3, "forged": 2, "seed": 9},
+    },
+    "optimisation": {"steps": 6, "steps_per_epoch": 2, "validate_every": 1},
+}
+TEST_SIGNERS = ("signer_0006", "signer_0007")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven synthetic signers as a research folder; the images of the two test signers are not there at all."""
+    folder = tmp_path_factory.mktemp("data")
+    images = write_dataset(folder / "made", signers=7, genuine=7, forged=3, seed=4)
+    with (folder / "index.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "dataset", "signer", "label", "sample", "width", "height"])
+        for path in sorted(images.glob("*/*/*.png")):
+            rows.writerow(
+                [path.relative_to(folder), "made", path.parts[-3], path.parts[-2], int(path.stem), 0, 0]
+            )
+            if path.parts[-3] in TEST_SIGNERS:
+                path.unlink()
+    signers = [f"signer_{i:04d}" for i in range(1, 6)]
+    (folder / "splits.json").write_text(json.dumps({"made": {"train": signers, "test": list(TEST_SIGNERS)}}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data: Path, recipe: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train("edgesig", data, tmp_path_factory.mktemp("run"), recipe=recipe, cache=cache)
+
+
+def test_writes_a_checkpoint_that_says_what_it_is(checkpoint: Path) -> None:
+    model, info = load_checkpoint(checkpoint)
+    assert (info.name, info.seed, info.licence) == ("tiny", 5, "Apache-2.0")
+    assert info.training["data"]["synthetic"]["signers"] == 2
+    decision = Decision.from_dict(info.decision)
+    assert decision.default_operating_point == "balanced"
+    assert embed(model, np.zeros((2, 128, 256), np.uint8)).shape == (2, 8)
+
+
+def test_names_no_test_signer(checkpoint: Path) -> None:
+    made = load_checkpoint(checkpoint)[1].training["data"]["made"]
+    seen = set(made["training_signers"]) | set(made["validation_signers"])
+    assert seen == {f"signer_{i:04d}" for i in range(1, 6)}
+    assert not set(made["training_signers"]) & set(made["validation_signers"])
+
+
+def test_writes_logs(checkpoint: Path) -> None:
+    with (checkpoint.parent / "csv" / "version_0" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert any(row["loss"] for row in rows)
+    assert any(row["eer_skilled_1"] for row in rows)
+    assert list((checkpoint.parent / "tensorboard").glob("*/events*"))
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(
+    checkpoint: Path, data: Path, recipe: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Batches.__getitem__
+
+    def interrupt(self: Batches, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if self._epoch == 2:
+            raise KeyboardInterrupt
+        return original(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "__getitem__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train("edgesig", data, tmp_path, recipe=recipe, cache=cache)
+    assert not (tmp_path / "tiny.safetensors").exists()
+    resumed, _ = load_checkpoint(train("edgesig", data, tmp_path, recipe=recipe, cache=cache))
+    straight, _ = load_checkpoint(checkpoint)
+    for name, tensor in straight.state_dict().items():
+        assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-6), name
+
+
+def test_a_data_set_that_is_not_there_is_named(data: Path, recipe: Path, cache: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(recipe.read_text())
+    values["data"]["signers_per_batch"] = {"elsewhere": 2}
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(values))
+    with pytest.raises(DataError, match="elsewhere"):
+        train("edgesig", data, tmp_path / "run", recipe=other, cache=cache)
+
+
+def test_embed_keeps_the_mode() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(128 * 256, 3)).train()
+    embed(model, np.zeros((1, 128, 256), np.uint8))
+    assert model.training
