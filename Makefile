@@ -44,8 +44,9 @@ bench: $(STAMP) ## Measure the shipped bundle: benchmarks/results/bench-edgesig.
 train: $(STAMP) ## Train the committed recipe on the research data: runs/edgesig
 	@$(BIN)/sigedge train edgesig --out runs/edgesig
 
-docs-tables: $(STAMP) ## Regenerate every table in README and docs from the result files
+docs-tables: $(STAMP) ## Regenerate every table and picture in README and docs
 	@$(BIN)/python benchmarks/docs_tables.py
+	@$(BIN)/python benchmarks/docs_pictures.py
 
 clean: ## Remove what the targets wrote, but not .venv
 	rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

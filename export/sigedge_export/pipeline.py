@@ -16,6 +16,7 @@ from sigedge_export.gate import gate
 from sigedge_export.inputs import GoldenImage, ParitySet
 from sigedge_export.parity import ParityReport, measure_parity
 from sigedge_export.reference import Reference, load_reference
+from sigedge_export.rehearsal import rehearse
 from sigedge_export.targets import Target, choose_targets
 from sigedge_export.tolerances import Tolerances, load_tolerances
 from sigedge_export.vectors import write_vectors
@@ -158,9 +159,10 @@ def _prove(
     failed.unlink(missing_ok=True)
     with Bundle.open(folder) as bundle:
         report = measure_parity(bundle, reference.embed(parity.canvases), parity, progress=progress)
-    try:
-        gate(report, tolerances)
-    except ParityError as error:
-        failed.write_text(report.to_json(), encoding="utf-8")
-        raise ParityError(f"{error} The figures are in {failed}.") from None
+        try:
+            gate(report, tolerances)
+            rehearse(bundle, progress=progress)
+        except ParityError as error:
+            failed.write_text(report.to_json(), encoding="utf-8")
+            raise ParityError(f"{error} The figures are in {failed}.") from None
     return report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
+        # PyTorch lists every key; the first few are enough to see what is wrong.
+        reason = textwrap.shorten(str(error).splitlines()[-1], 160, placeholder=" ...")
         raise CheckpointError(
             f"The weights in {path} do not fit the architecture '{info.architecture}' ({reason}); "
             "train it again, or use the sigedge version that wrote it."

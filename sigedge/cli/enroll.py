@@ -39,8 +39,10 @@ def enroll(
     """Enrol genuine signatures IMAGE... of one user; all of them are stored, or none."""
     import numpy as np
 
-    from sigedge_runtime import TemplateStore, Verifier
+    from sigedge_runtime import StoreError, TemplateStore, Verifier
 
+    if not user.strip():
+        raise StoreError("The name of a user must not be blank; give one with --user.")
     paths = expand_images(images)
     # The store is opened last, so that an unusable image does not leave a new and empty one behind.
     with Verifier.open(bundle, engine=engine, precision=precision, threads=threads) as verifier:

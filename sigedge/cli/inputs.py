@@ -90,8 +90,11 @@ def read_part(
         DataError: the index or split cannot be used, or a named data set has no such part.
     """
     from sigedge.data import read_any, split_records, split_signers
+    from sigedge.data.splits import PARTS
     from sigedge_runtime.errors import DataError
 
+    if part not in PARTS:
+        raise DataError(f"There is no part {part!r} of a split; choose one of {', '.join(PARTS)}.")
     records = read_any(index)
     known = read_splits(index, splits)
     names = datasets or [

@@ -17,7 +17,7 @@ from sigedge.bench.measure import BenchOptions, measure_bundle
 from sigedge.demo.result import ArtifactRow, Case, DemoResult, Image, Picture
 from sigedge.export_inputs import calibration_canvases, golden_images, synthetic_parity_set
 from sigedge.synthesis import Synthesiser
-from sigedge_export import Export, export_bundle
+from sigedge_export import Export, export_bundle, load_reference
 from sigedge_runtime import Bundle, Manifest, PreprocessSpec, Verifier, harmonise
 
 Progress = Callable[[str], None]
@@ -42,18 +42,19 @@ def run_demo(checkpoint: Path, out: Path, *, progress: Progress = lambda _: None
         SigedgeError: a step failed; ParityError when an artefact does not decide as the checkpoint.
     """
     seconds: dict[str, float] = {}
+    spec = PreprocessSpec.from_dict(load_reference(checkpoint).info.preprocess)
     with _timed(seconds, "export and parity"):
         made = export_bundle(
             checkpoint,
             out / "bundle",
-            golden=golden_images(),
-            parity=synthetic_parity_set(),
-            calibration=calibration_canvases(),
+            golden=golden_images(spec=spec),
+            parity=synthetic_parity_set(spec=spec),
+            calibration=calibration_canvases(spec=spec),
             progress=progress,
         )
     progress("enrol and verify")
     with _timed(seconds, "enrol and verify"):
-        references, cases = _ask(made.bundle, out)
+        references, cases = ask(made.bundle, out)
     progress("measure")
     with _timed(seconds, "measure"):
         bench = measure_bundle(made.bundle, BenchOptions(repeats=REPEATS, cold_starts=1))
@@ -71,8 +72,19 @@ def run_demo(checkpoint: Path, out: Path, *, progress: Progress = lambda _: None
     )
 
 
-def _ask(bundle: Path, out: Path) -> tuple[tuple[Picture, ...], tuple[Case, ...]]:
-    """Enrol one signer, then verify a genuine sample, a skilled forgery and another signer's signature."""
+def ask(bundle: Path | None, out: Path) -> tuple[tuple[Picture, ...], tuple[Case, ...]]:
+    """Enrol one signer, then verify a genuine sample, a skilled forgery and another signer's signature.
+
+    Args:
+        bundle: what decides; None is the bundle shipped with the runtime.
+        out: folder for the images and the template store.
+
+    Returns:
+        The enrolled references, and the queries with their verdicts.
+
+    Raises:
+        SigedgeError: the bundle cannot be used, or a signature is unusable.
+    """
     population = Synthesiser(SEED)
     signer = population.signer(SIGNER)
     genuine = [signer.genuine(index).image for index in range(REFERENCES + 1)]

@@ -23,10 +23,11 @@ HIGH_SECURITY_FAR = 0.03
 def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int) -> Decision:
     """Choose fusion, operating points and calibration from the validation signers' scores.
 
-    The fusion is the one with the lowest skilled EER, averaged over the reference counts. For each count:
-    ``balanced`` is the threshold of the skilled EER, ``convenience`` rejects 5 % of genuine samples, ``high-security``
-    accepts 3 % of skilled forgeries. Calibration is a logistic regression (Platt 1999) with both classes weighted
-    alike, so that a probability of 0.5 means equal likelihood.
+    The fusion is the one with the lowest skilled EER, averaged over the reference counts. For each count: ``balanced``
+    is the threshold of the skilled EER, ``convenience`` rejects at most 5 % of genuine samples, ``high-security``
+    accepts at most 3 % of skilled forgeries. Calibration is a logistic regression (Platt 1999) of genuine
+    samples against skilled forgeries with both classes weighted alike, so that a probability of 0.5 means equal
+    likelihood against the hardest impostor; random forgeries then come out below what they deserve, never above.
 
     Args:
         records: N records of validation signers.
@@ -66,10 +67,12 @@ def _mean_error(protocols: Sequence[Protocol], embeddings: NDArray[np.float32], 
 
 def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoint]:
     curve = error_curve(trials.of(GENUINE), trials.of(SKILLED))
+    balanced = int(np.argmin(np.abs(curve.far - curve.frr)))
+    # Where the classes hardly overlap the rules would cross: convenience stays the laxest, high-security the strictest.
     rows = {
-        "convenience": int(np.flatnonzero(curve.frr <= CONVENIENCE_FRR)[-1]),
-        "balanced": int(np.argmin(np.abs(curve.far - curve.frr))),
-        "high-security": int(np.flatnonzero(curve.far <= HIGH_SECURITY_FAR)[0]),
+        "convenience": min(balanced, int(np.flatnonzero(curve.frr <= CONVENIENCE_FRR)[-1])),
+        "balanced": balanced,
+        "high-security": max(balanced, int(np.flatnonzero(curve.far <= HIGH_SECURITY_FAR)[0])),
     }
     forged = np.concatenate([trials.of(SKILLED), trials.of(RANDOM)])
     points = []
@@ -82,6 +85,7 @@ def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoi
 
 def _calibration(references: int, trials: TrialScores) -> Calibration:
     fit = LogisticRegression(C=1e6, class_weight="balanced")
-    fit.fit(trials.scores[:, None], trials.kinds == GENUINE)
+    hard = trials.against(SKILLED)
+    fit.fit(hard.scores[:, None], hard.kinds == GENUINE)
     # A verifier that has learned nothing may slope the wrong way: such scores are no evidence at all.
     return Calibration(references, max(float(fit.coef_[0, 0]), 1e-6), float(fit.intercept_[0]))

@@ -107,15 +107,16 @@ def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
         devices=1,
         precision="bf16-mixed" if has_bfloat16() else "32-true",
         max_steps=settings.steps,
-        max_epochs=epochs,
+        # Steps alone decide when it ends: Lightning counts an epoch too many when a run is resumed.
+        max_epochs=-1,
         check_val_every_n_epoch=min(settings.validate_every, epochs),
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=5.0,
         log_every_n_steps=settings.steps_per_epoch,
         logger=[
-            CSVLogger(out, name="", version="csv"),
-            TensorBoardLogger(out, name="", version="tensorboard"),
+            CSVLogger(out, name="csv"),
+            TensorBoardLogger(out, name="tensorboard"),
         ],
         callbacks=[
             ModelCheckpoint(out, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),

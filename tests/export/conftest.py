@@ -54,6 +54,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np
     from sigedge.export_inputs import SAMPLES_PER_CALIBRATION_SIGNER
     from sigedge_models import CheckpointInfo, create, save_checkpoint
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on a busy machine, waiting for a second thread takes longer than the work
     torch.manual_seed(5)
     config = {"stages": [[16, 2], [16, 2], [32, 2], [32, 2]], "embedding_size": 16}
     model = create("edgesig", **config).train()
@@ -66,6 +68,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np
         optimizer.zero_grad()
         ((unit @ unit.T - same) ** 2).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+    torch.set_num_threads(threads)
     info = CheckpointInfo(
         architecture="edgesig",
         config=config,

@@ -21,6 +21,7 @@ from sigedge_export import (
     gate,
     measure_parity,
 )
+from sigedge_export.rehearsal import rehearse
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError, ParityError
 
@@ -189,10 +190,34 @@ def test_the_audit_stops_what_does_not_compute(
         audit(bundle, parity_set.canvases[:2])
 
 
-def test_a_truncated_file_is_stopped(altered: Alter, parity_set: ParitySet) -> None:
+@pytest.mark.parametrize(("name", "fault"), [(FLOAT, swap_layout), (INT8, scale_activations(0.02))])
+def test_the_rehearsal_stops_what_a_device_would_refuse(
+    name: str, fault: Callable[[onnx.GraphProto], None], altered: Alter
+) -> None:
+    with (
+        Bundle.open(altered(name, edit(fault))) as bundle,
+        pytest.raises(ParityError, match=f"Artefact {name} on onnxruntime does not reproduce the golden vectors"),
+    ):
+        rehearse(bundle)
+
+
+def test_the_rehearsal_tries_every_artefact_that_a_device_runs(exported: Export) -> None:
+    told: list[str] = []
+    with Bundle.open(exported.bundle) as bundle:
+        rehearse(bundle, progress=told.append)
+        names = {artifact.name for artifact in bundle.artifacts()}
+    assert {line.split()[2] for line in told} == names
+    assert len(names) == 5
+
+
+def test_a_truncated_file_is_stopped_and_its_log_kept(
+    altered: Alter, parity_set: ParitySet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = altered("small-int8-tflite", lambda path: path.write_bytes(path.read_bytes()[:1000]))
     with Bundle.open(folder) as bundle, pytest.raises(ExportError, match="small-int8-tflite does not"):
         audit(bundle, parity_set.canvases[:2])
+    assert [path.name for path in tmp_path.glob("sigedge-inspect-tflite-*/*.log")] == ["inspect_tflite.log"]
 
 
 def test_a_file_of_another_precision_is_stopped(altered: Alter, exported: Export, parity_set: ParitySet) -> None:

@@ -101,7 +101,7 @@ def test_edgesig_has_at_most_a_million_parameters() -> None:
 
 
 def test_unknown_names_are_refused_with_the_choice() -> None:
-    with pytest.raises(CheckpointError, match="no architecture named 'nosuch'.*edgesig"):
+    with pytest.raises(CheckpointError, match=r"no architecture named 'nosuch'.*edgesig"):
         create("nosuch")
 
 

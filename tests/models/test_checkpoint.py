@@ -100,7 +100,7 @@ def test_foreign_safetensors_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_header_is_refused(tmp_path: Path, header: str) -> None:
     path = tmp_path / "damaged.safetensors"
     save_file({"weight": torch.zeros(3)}, path, metadata={"sigedge": header})
-    with pytest.raises(CheckpointError, match="header of .* is damaged"):
+    with pytest.raises(CheckpointError, match=r"header of .* is damaged"):
         load_checkpoint(path)
 
 
@@ -114,5 +114,5 @@ def test_weights_of_another_configuration_are_refused(checkpoint: Path) -> None:
 def test_an_unknown_architecture_is_refused(checkpoint: Path) -> None:
     model, info = load_checkpoint(checkpoint)
     save_checkpoint(checkpoint, model, replace(info, architecture="nosuch"))
-    with pytest.raises(CheckpointError, match="no architecture named 'nosuch'"):
+    with pytest.raises(CheckpointError, match=r"no architecture named 'nosuch'"):
         load_checkpoint(checkpoint)

@@ -183,3 +183,9 @@ def nan_bundle(bundle_folder: Path, sign_off: Callable[..., None]) -> Path:
     shutil.copy(TINY / "nan.onnx", bundle_folder / "artifacts")
     sign_off(bundle_folder, artifacts=(tiny_artifact("nan.onnx", "float32", 1e-4),))
     return bundle_folder
+
+
+@pytest.fixture(scope="session")
+def expected() -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """The exact embedding of a canvas."""
+    return reference_embedding

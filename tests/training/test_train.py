@@ -45,9 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = csv.writer(file)
         rows.writerow(["path", "dataset", "signer", "label", "sample", "width", "height"])
         for path in sorted(images.glob("*/*/*.png")):
-            rows.writerow(
-                [path.relative_to(folder), "made", path.parts[-3], path.parts[-2], int(path.stem), 0, 0]
-            )
+            rows.writerow([path.relative_to(folder), "made", path.parts[-3], path.parts[-2], int(path.stem), 0, 0])
             if path.parts[-3] in TEST_SIGNERS:
                 path.unlink()
     signers = [f"signer_{i:04d}" for i in range(1, 6)]

@@ -1,0 +1,130 @@
+"""`evaluate` and `bench` on the tiny bundle, `export` and `parity` on an untrained network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sigedge.synthesis import write_dataset
+
+FIGURES = (
+    "eer_skilled",
+    "eer_skilled_ci95",
+    "eer_random",
+    "eer_per_signer_mean",
+    "frr_at_far_1pct",
+    "auc",
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("synth") / "people", signers=4, genuine=4, forged=3, seed=11)
+
+
+def test_evaluate_writes_every_figure_by_references(run, dataset: Path, master_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the leak gates need scikit-learn (pip install 'sigedge[train]')")
+    result = run(
+        *("evaluate", master_bundle, "--index", dataset, "--refs", "1,2", "--bootstrap", 50),
+        *("--cache", tmp_path / "cache", "--json", tmp_path / "result.json"),
+    )
+    assert result.exit_code == 0, result.stderr
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert list(found["references"]) == ["1", "2"]
+    for block in found["references"].values():
+        assert set(FIGURES) <= block.keys() and 0 <= block["eer_skilled"] <= 1
+    assert {"background_ink_auc", "reference_swap_auc", "skeleton_auc"} <= found["leak_gates"].keys()
+    assert found["artifact"] == "tiny-int8-tflite" and found["split"] == "test" and found["meta"]["fold"] == 0
+    assert "EER skilled" in result.stdout and "Leak gates" in result.stdout
+
+
+def test_bench_measures_each_engine_in_processes_of_their_own(run, master_bundle: Path, tmp_path: Path) -> None:
+    options = ("--repeats", 3, "--cold-starts", 1, "--precision", "int8")
+    result = run("bench", master_bundle, *options, "--json", tmp_path / "bench.json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert {row["artifact"] for row in found["runs"]} == {"tiny-int8-tflite", "tiny-int8-onnx"}
+    assert len({row["peak_rss_mb"] for row in found["runs"]}) > 1
+    for row in found["runs"]:
+        stages = row["stages_ms"]
+        assert stages["total"]["n"] == 3 and stages["total"]["p50"] >= stages["infer"]["p50"] > 0
+        assert row["cold_start_ms"]["import"]["p50"] > 1 and row["selftest"]["passed"]
+        assert len(row["sha256"]) == 64
+    assert found["machine"]["cpu"] and found["energy"] == "not measured" and found["model"]["name"] == "tiny"
+    assert str(tmp_path) not in json.dumps(found)
+
+
+def test_bench_says_which_engine_is_missing(run, master_bundle: Path) -> None:
+    result = run("bench", master_bundle, "--engine", "litert", "--precision", "float16")
+    assert result.exit_code == 2 and "float16" in result.stderr and "sigedge[litert]" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The flagship's architecture, untrained, with a made-up decision rule."""
+    torch = pytest.importorskip("torch", reason="checkpoints need PyTorch (pip install 'sigedge[export]')")
+    from sigedge_models import CheckpointInfo, create, save_checkpoint
+    from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
+    from sigedge_runtime.preprocessing import PreprocessSpec
+
+    torch.manual_seed(0)
+    decision = Decision(
+        "mean", "balanced", (OperatingPoint("balanced", 1, 0.5, 0.1, 0.1),), (Calibration(1, 10.0, -5.0),)
+    )
+    info = CheckpointInfo(
+        "edgesig", {}, "edgesig", "0.0", PreprocessSpec().to_dict(), decision.to_dict(), {}, "for tests"
+    )
+    return save_checkpoint(tmp_path_factory.mktemp("weights") / "w.safetensors", create("edgesig").eval(), info)
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from typer.testing import CliRunner
+
+    from sigedge.cli import app
+
+    out = tmp_path_factory.mktemp("export") / "bundle"
+    arguments = ["export", str(checkpoint), "--out", str(out), "--format", "onnx", "--precision", "float32"]
+    result = CliRunner().invoke(app, [*arguments, "--json", str(out.parent / "export.json")])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_export_writes_a_bundle_and_its_figures(exported: Path) -> None:
+    assert (exported / "manifest.json").is_file() and exported.with_name("bundle.zip").is_file()
+    found = json.loads((exported.parent / "export.json").read_text())
+    assert [row["artifact"] for row in found["parity"]["rows"]] == ["edgesig-float32-onnx"]
+
+
+def test_an_exported_bundle_passes_its_selftest(run, exported: Path) -> None:
+    assert run("selftest", exported).exit_code == 0
+
+
+def test_parity_of_a_sound_bundle(run, exported: Path, checkpoint: Path) -> None:
+    result = run("parity", exported, "--checkpoint", checkpoint, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["rows"][0]["max_score_difference"] < 1e-4 and found["pairs"] > 500
+
+
+def test_parity_on_labelled_signatures(run, exported: Path, checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
+    splits = tmp_path / "splits.json"
+    names = [f"signer_{number:04d}" for number in range(1, 5)]
+    splits.write_text(json.dumps({"people": {"train": names, "test": []}}))
+    options = ("--checkpoint", checkpoint, "--index", dataset, "--splits", splits)
+    result = run("parity", exported, *options, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["source"] == "validation signers of people"
+
+
+def test_parity_refuses_another_checkpoint(run, master_bundle: Path, checkpoint: Path) -> None:
+    result = run("parity", master_bundle, "--checkpoint", checkpoint)
+    assert result.exit_code == 2 and str(checkpoint) in result.stderr and "not the checkpoint" in result.stderr
+
+
+def test_a_precision_that_is_not_offered(run, checkpoint: Path, tmp_path: Path) -> None:
+    result = run("export", checkpoint, "--out", tmp_path / "b", "--format", "onnx", "--precision", "float16")
+    assert result.exit_code == 2 and "float16-onnx" in result.stderr
+    assert not list(tmp_path.iterdir())
