@@ -45,7 +45,7 @@ train: $(STAMP) ## Train the committed recipe on the research data: runs/edgesig
 	@$(BIN)/sigedge train edgesig --out runs/edgesig
 
 docs-tables: $(STAMP) ## Regenerate every table and picture in README and docs
-	@$(BIN)/python benchmarks/docs_tables.py
+	@$(BIN)/python -m sigedge.evaluation.tables
 	@$(BIN)/python benchmarks/docs_pictures.py
 
 clean: ## Remove what the targets wrote, but not .venv

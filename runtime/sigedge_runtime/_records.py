@@ -140,18 +140,11 @@ def _read(kind: Any, value: object, where: str) -> Any:
         return {str(key): _read(get_args(kind)[1], item, f"{where}.{key}") for key, item in entries.items()}
     if kind is Any:
         return value
-    if hasattr(kind, "from_dict"):
-        return _read_nested(kind, value, where)
-    return _read_scalar(kind, value, where)
-
-
-def _read_nested(kind: Any, value: object, where: str) -> Any:
     if issubclass(kind, Record):
         return _read_record(kind, value, where)
-    try:
+    if hasattr(kind, "from_dict"):
         return kind.from_dict(_checked(dict, value, where, "an object"))
-    except (TypeError, ValueError) as error:
-        _fail(where, f"is invalid ({error})")
+    return _read_scalar(kind, value, where)
 
 
 def _read_scalar(kind: type, value: object, where: str) -> Any:

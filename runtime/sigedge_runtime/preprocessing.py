@@ -50,6 +50,17 @@ class PreprocessSpec:
     coverage: int = 80
     stroke_width: int = 3
 
+    def __post_init__(self) -> None:
+        if min(self.to_dict().values()) < 1 or self.coverage > 255 or self.stroke_width % 2 == 0:
+            raise BundleError(
+                f"The preprocessing constants {self.to_dict()} must be positive, coverage at most 255 and stroke_width "
+                "odd; export the bundle again."
+            )
+        if 2 * self.margin >= min(self.canvas_height, self.canvas_width):
+            raise BundleError(
+                f"A margin of {self.margin} pixels leaves no room on the canvas; export the bundle again."
+            )
+
     def to_dict(self) -> dict[str, int]:
         """Plain integers by name."""
         return asdict(self)

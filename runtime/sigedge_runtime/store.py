@@ -19,6 +19,7 @@ from sigedge_runtime.errors import StoreError, StoreLockedError, TemplateMismatc
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x51676564  # marks the file as a template store
+_MAGIC = b"SQLite format 3\0"
 # One identity a user: templates of two models can never be mixed.
 _SCHEMA = """
 CREATE TABLE users (
@@ -57,10 +58,10 @@ class Gallery:
 
 
 class TemplateStore:
-    """Users and their templates; every change happens wholly or not at all.
+    """Users and their templates; every change happens wholly or not at all; safe for several threads and processes.
 
-    The file is in write-ahead mode, so readers never wait; it is readable by its owner alone and overwrites what it
-    deletes, because templates are biometric data. Safe to use from several threads and processes.
+    The file is in write-ahead mode, so readers never wait. Templates are biometric data: the file is readable by its
+    owner alone, and what is deleted is overwritten.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, busy_timeout_ms: int = 2000) -> None:
@@ -76,14 +77,12 @@ class TemplateStore:
         """
         self._name = "the store in memory" if path is None else os.fspath(path)
         self._lock = threading.RLock()
+        file = ":memory:" if path is None else self._name
         with self._errors():
             if path is not None:
                 _create_private(Path(path))
             self._database = sqlite3.connect(
-                ":memory:" if path is None else os.fspath(path),
-                timeout=busy_timeout_ms / 1000,
-                isolation_level=None,
-                check_same_thread=False,
+                file, timeout=busy_timeout_ms / 1000, isolation_level=None, check_same_thread=False
             )
         try:
             self._prepare()
@@ -111,14 +110,14 @@ class TemplateStore:
             known = database.execute("SELECT identity FROM users WHERE name = ?", (user,)).fetchone()
             if known is not None and known[0] != identity:
                 raise _mismatch(self._name, [user], known[0], identity)
-            return self._insert(database, user, rows, identity)
+            return self._insert(user, rows, identity)
 
     def replace(self, user: str, vectors: NDArray[np.float32], identity: str) -> int:
         """Put templates in the place of all that the user has; arguments and errors as for `add`."""
         rows = _encode(user, vectors)
         with self._transaction() as database:
             database.execute("DELETE FROM users WHERE name = ?", (user,))
-            return self._insert(database, user, rows, identity)
+            return self._insert(user, rows, identity)
 
     def remove(self, user: str) -> int:
         """Delete a user; return how many templates are gone.
@@ -128,7 +127,7 @@ class TemplateStore:
             StoreLockedError, StoreError: nothing was deleted.
         """
         with self._transaction() as database:
-            count = self._count(database, user)
+            count = self._count(user)
             if count == 0:
                 raise self._unknown(user)
             database.execute("DELETE FROM users WHERE name = ?", (user,))
@@ -221,21 +220,19 @@ class TemplateStore:
     def _pragma(self, name: str) -> int:
         return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
 
-    @staticmethod
-    def _count(database: sqlite3.Connection, user: str) -> int:
+    def _count(self, user: str) -> int:
         query = "SELECT count(*) FROM templates JOIN users ON users.id = user WHERE name = ?"
-        return int(database.execute(query, (user,)).fetchone()[0])
+        return int(self._database.execute(query, (user,)).fetchone()[0])
 
-    def _insert(self, database: sqlite3.Connection, user: str, rows: list[bytes], identity: str) -> int:
+    def _insert(self, user: str, rows: list[bytes], identity: str) -> int:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        database.execute(
-            "INSERT OR IGNORE INTO users (name, identity, created) VALUES (?, ?, ?)", (user, identity, now)
-        )
-        database.executemany(
+        new_user = "INSERT OR IGNORE INTO users (name, identity, created) VALUES (?, ?, ?)"
+        self._database.execute(new_user, (user, identity, now))
+        self._database.executemany(
             "INSERT INTO templates (user, vector, created) SELECT id, ?, ? FROM users WHERE name = ?",
             [(row, now, user) for row in rows],
         )
-        return self._count(database, user)
+        return self._count(user)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -275,12 +272,16 @@ class TemplateStore:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file readable by its owner alone before SQLite does it with wider permissions."""
+    """Make a new file readable by its owner alone before SQLite does it with wider permissions.
+
+    SQLite takes a file of a few bytes for an empty database and would overwrite it, so that is refused here.
+    """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        if not path.is_file():
-            raise
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) not in (b"", _MAGIC):
+                raise StoreError(f"{path} is not a template store; name another file.") from None
 
 
 def _encode(user: str, vectors: NDArray[np.float32]) -> list[bytes]:

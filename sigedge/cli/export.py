@@ -41,11 +41,12 @@ def export(
     measured on validation signers.
     """
     from sigedge.export_inputs import calibration_canvases, golden_images
-    from sigedge_export import export_bundle, load_reference
+    from sigedge_export import choose_targets, export_bundle, load_reference
     from sigedge_runtime.manifest import FORMATS, PRECISIONS
     from sigedge_runtime.preprocessing import PreprocessSpec
 
     output = Output(json)
+    choose_targets(formats or FORMATS, precisions or PRECISIONS)  # refuses before minutes are spent on the input
     spec = PreprocessSpec.from_dict(load_reference(checkpoint).info.preprocess)
     records: list[Record] = []
     if index is not None:

@@ -67,8 +67,8 @@ class Optimisation(_Section):
 
     Attributes:
         steps: batches in all.
-        steps_per_epoch: batches between checkpoints.
-        validate_every: epochs between validations.
+        steps_per_epoch: batches of an epoch, the unit of the log.
+        validate_every: epochs between validations, each followed by a checkpoint.
         learning_rate: peak of a one-cycle schedule.
         weight_decay: of AdamW, on convolution kernels alone.
         average_decay: decay of the exponential moving average of the weights that is validated and kept.
@@ -76,7 +76,7 @@ class Optimisation(_Section):
 
     steps: PositiveInt = 4000
     steps_per_epoch: PositiveInt = 100
-    validate_every: PositiveInt = 5
+    validate_every: PositiveInt = 2
     learning_rate: PositiveFloat = 2e-3
     weight_decay: float = Field(default=5e-4, ge=0)
     average_decay: float = Field(default=0.998, ge=0, lt=1)

@@ -37,7 +37,7 @@ def train(
     steps: int | None = None,
     fold: int = 0,
 ) -> Path:
-    """Train a model; a run that was interrupted goes on at its last whole epoch.
+    """Train a model; a run that was interrupted goes on after its last validation.
 
     Args:
         name: an architecture of `sigedge_models`.
@@ -55,7 +55,7 @@ def train(
         RecipeError: the recipe is invalid.
         DataError: the data sets cannot be used.
         CheckpointError: the network does not fit, or its weights became NaN.
-        KeyboardInterrupt: Ctrl-C; the same call goes on after the last whole epoch.
+        KeyboardInterrupt: Ctrl-C; the same call goes on after the last validation.
     """
     settings = _with_steps(load_recipe(recipe or folder(name) / "recipe.yaml"), steps)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
@@ -101,6 +101,7 @@ def _figures(model: nn.Module, validation: CanvasSet, recipe: Recipe) -> dict[st
 def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
     settings = recipe.optimisation
     epochs = -(-settings.steps // settings.steps_per_epoch)
+    validate_every = min(settings.validate_every, epochs)
     return lightning.Trainer(
         default_root_dir=out,
         accelerator="auto",
@@ -109,7 +110,7 @@ def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
         max_steps=settings.steps,
         # Steps alone decide when it ends: Lightning counts an epoch too many when a run is resumed.
         max_epochs=-1,
-        check_val_every_n_epoch=min(settings.validate_every, epochs),
+        check_val_every_n_epoch=validate_every,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=5.0,
@@ -119,7 +120,14 @@ def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
             TensorBoardLogger(out, name="tensorboard"),
         ],
         callbacks=[
-            ModelCheckpoint(out, filename="last", enable_version_counter=False, save_on_train_epoch_end=True),
+            # Only where an epoch ended with validation does Lightning resume exactly at the next batch.
+            ModelCheckpoint(
+                out,
+                filename="last",
+                enable_version_counter=False,
+                every_n_epochs=validate_every,
+                save_on_train_epoch_end=True,
+            ),
             EMAWeightAveraging(decay=settings.average_decay, update_starting_at_step=0),
             RichProgressBar(leave=True),
         ],

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from sigedge.evaluation.tables import update
 from sigedge.synthesis import Synthesiser
 
 EXAMPLE = re.compile(r"<!-- example: (\w+) -->\n```python\n(.*?)```", re.DOTALL)
@@ -72,3 +73,8 @@ def test_pages_name_only_make_targets_that_exist(repository: Path) -> None:
     for page in [*repository.glob("*.md"), *(repository / "docs").rglob("*.md")]:
         named = re.findall(r"`make ([a-z-]+)`|^make ([a-z-]+)", page.read_text(), re.MULTILINE)
         assert {first or second for first, second in named} <= targets
+
+
+def test_every_generated_table_is_up_to_date(repository: Path) -> None:
+    stale = update(repository, check=True)
+    assert not stale, f"{[page.name for page in stale]}: run make docs-tables"

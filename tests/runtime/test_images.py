@@ -93,7 +93,7 @@ def test_palettes_and_grey_with_alpha_are_resolved() -> None:
     rows = b"".join(b"\0" + bytes(x % 2 for x in range(10)) for _ in range(10))
     palette = chunk(b"PLTE", bytes([255, 0, 0, 0, 0, 255]))
     np.testing.assert_array_equal(read_image(png(10, 10, 8, 3, rows, palette))[0, :2], [[0, 0, 255], [255, 0, 0]])
-    half = b"".join(b"\0" + bytes([0, 255 if x % 2 else 0] * 1) * 10 for x in range(10))
+    half = b"".join(b"\0" + bytes([0, 255 * (y % 2)]) * 10 for y in range(10))
     shades = read_image(png(10, 10, 8, 4, half))
     assert (shades[0] == 255).all() and (shades[1] == 0).all()
 
@@ -180,6 +180,29 @@ def test_headers_of_rare_kinds() -> None:
         header = read_header(data)
         assert header is not None
         assert (header.width, header.height, header.complete) == (30, 20, True)
+
+
+def test_jpegs_without_a_frame_header_are_truncated() -> None:
+    for data in (b"\xff\xd8\xff\xda\0\4\0\0", b"\xff\xd8\xff\xe0\0\4\0\0\0\0\0\0"):
+        with pytest.raises(ImageError, match="truncated"):
+            read_image(data)
+
+
+def test_extended_webp_tells_the_size_of_its_canvas() -> None:
+    extended = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4)
+    extended += (29).to_bytes(3, "little") + (19).to_bytes(3, "little")
+    header = read_header(extended)
+    assert header is not None
+    assert (header.width, header.height) == (30, 20)
+
+
+def test_a_decoder_that_raises_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise cv2.error("imdecode failed")
+
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    with pytest.raises(ImageError, match="cannot be decoded; open it in an image editor"):
+        read_image(encode(GREY, ".png"))
 
 
 def test_a_tile_larger_than_the_image_counts_as_its_size() -> None:

@@ -204,6 +204,11 @@ class TestSpec:
         with pytest.raises(BundleError, match="exactly the integers"):
             PreprocessSpec.from_dict(PreprocessSpec().to_dict() | change)
 
+    @pytest.mark.parametrize("change", [{"canvas_height": -5}, {"coverage": 256}, {"stroke_width": 2}, {"margin": 64}])
+    def test_impossible_values_are_refused(self, change: dict[str, int]) -> None:
+        with pytest.raises(BundleError, match="export the bundle again"):
+            PreprocessSpec.from_dict(PreprocessSpec().to_dict() | change)
+
     def test_missing_entries_are_refused(self) -> None:
         values = PreprocessSpec().to_dict()
         del values["margin"]

@@ -215,6 +215,23 @@ def test_a_new_file_locked_by_another_is_reported(path: Path) -> None:
     other.close()
 
 
+def test_a_store_that_another_process_made_meanwhile_is_used(
+    store: TemplateStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add("ada", vectors(1), MINE)
+    calls: list[str] = []
+    pragma = TemplateStore._pragma
+
+    def new_at_first(self: TemplateStore, name: str) -> int:
+        calls.append(name)
+        return 0 if len(calls) == 1 else pragma(self, name)
+
+    monkeypatch.setattr(TemplateStore, "_pragma", new_at_first)
+    second = TemplateStore(path)
+    assert len(second.templates("ada", MINE)) == 1
+    second.close()
+
+
 def test_a_short_lock_is_waited_for(store: TemplateStore, path: Path) -> None:
     patient = TemplateStore(path, busy_timeout_ms=20_000)
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -236,7 +253,9 @@ def test_a_short_lock_is_waited_for(store: TemplateStore, path: Path) -> None:
 )
 def test_a_file_that_is_no_database_is_refused_untouched(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=r"templates\.db cannot be used .*; restore it") as raised:
+    with pytest.raises(
+        StoreError, match=r"templates\.db (is not a template store; name|cannot be used .*; restore)"
+    ) as raised:
         TemplateStore(path)
     assert not isinstance(raised.value, StoreLockedError)
     assert path.read_bytes() == content

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -77,7 +80,7 @@ def test_the_best_artefact_and_engine_are_the_default(shared: Verifier) -> None:
 
 def test_without_a_tflite_engine_float32_onnx_runs(master_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("litert", "tflite_runtime"):
-        monkeypatch.setitem(__import__("sys").modules, engine_class(name).module, None)
+        monkeypatch.setitem(sys.modules, engine_class(name).module, None)
     with Verifier.open(master_bundle) as verifier:
         assert verifier.artifact.name == "tiny-float32-onnx"
     with Verifier.open(master_bundle, precision="int8") as verifier:
@@ -88,7 +91,7 @@ def test_without_any_engine_the_sentence_says_what_to_install(
     master_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in engines.names():
-        monkeypatch.setitem(__import__("sys").modules, engine_class(name).module, None)
+        monkeypatch.setitem(sys.modules, engine_class(name).module, None)
     with pytest.raises(EngineUnavailableError, match="install ai-edge-litert"):
         Verifier.open(master_bundle)
 
@@ -114,8 +117,6 @@ def test_an_unknown_engine_is_refused(master_bundle: Path) -> None:
 def test_a_failed_open_closes_what_it_opened(
     master_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import tempfile
-
     archive = zip_bundle(master_bundle, tmp_path / "tiny.zip")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -285,8 +286,6 @@ def test_templates_of_another_precision_are_refused(master_bundle: Path, draw: D
 
 
 def test_a_locked_store_stops_enrolment_alone(master_bundle: Path, draw: Draw, tmp_path: Path) -> None:
-    import sqlite3
-
     store = TemplateStore(tmp_path / "templates.db", busy_timeout_ms=50)
     with Verifier.open(master_bundle, store=store) as verifier:
         verifier.enroll("ada", genuine(draw, 0))
