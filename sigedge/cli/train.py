@@ -13,7 +13,7 @@ from sigedge.cli.inputs import default_data
 from sigedge.cli.types import JsonOption
 
 
-@guard(kept="The last whole epoch is kept; the same command goes on from there.")
+@guard(kept="The last checkpoint is kept; the same command goes on from there.")
 def train(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="An architecture of sigedge_models.")] = "edgesig",
     data: Annotated[
@@ -31,7 +31,7 @@ def train(
     cache: Annotated[Path, typer.Option("--cache", help="Folder for canvases and synthetic signers.")] = Path(".cache"),
     json: JsonOption = None,
 ) -> None:
-    """Train MODEL; a run that was stopped goes on at its last whole epoch."""
+    """Train MODEL; a run that was stopped goes on at its last checkpoint."""
     from sigedge.training import train as run_training
 
     folder = out or Path("runs") / name

@@ -20,7 +20,7 @@ from sigedge.evaluation.results import read_result
 from sigedge_runtime.errors import DataError, SigedgeError
 
 RESULTS = Path("benchmarks") / "results"
-PAGES = ("*.md", "docs/**/*.md", "models/**/*.md", "export/**/*.md", "runtime/**/*.md", "benchmarks/**/*.md")
+PAGES = ("*.md", "docs/**/*.md", "models/**/*.md", "benchmarks/**/*.md")
 NOTHING = "Not measured yet."
 
 _OPENING = re.compile(r"^<!-- table:(?P<name>[a-z-]+)(?: (?P<model>[\w.-]+))? -->$", re.MULTILINE)
