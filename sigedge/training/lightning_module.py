@@ -43,6 +43,8 @@ class VerifierTraining(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch."""
+        # Randomness inside the network follows the step, so that a resumed run draws what it would have drawn.
+        torch.manual_seed(self._recipe.seed + self.global_step)
         canvases, signers, genuine = batch
         embeddings = self.model(canvases.contiguous(memory_format=torch.channels_last))
         contrast, pairs = self.loss(embeddings, signers, genuine)

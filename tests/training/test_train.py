@@ -23,7 +23,7 @@ RECIPE = {
     "name": "tiny",
     "version": "1",
     "licence": "Apache-2.0",
-    "config": {"stages": [[4, 4], [8, 4], [8, 2]], "embedding_size": 8},
+    "config": {"stages": [[4, 4], [8, 4], [8, 2]], "embedding_size": 8, "dropout": 0.2},
     "seed": 5,
     "data": {
         "signers_per_batch": {"made": 2, "synthetic": 1},

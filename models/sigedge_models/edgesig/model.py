@@ -68,6 +68,7 @@ class EdgeSig(nn.Module):
     Args:
         stages: (channels, stride) of every RepConv in turn.
         embedding_size: length D of the embedding.
+        dropout: share of features dropped before the embedding while training; half of the weights sit there.
         canvas_height: rows of the canvas, divisible by the product of all strides.
         canvas_width: columns of the canvas, likewise.
     """
@@ -76,6 +77,7 @@ class EdgeSig(nn.Module):
         self,
         stages: list[list[int]] | None = None,
         embedding_size: int = 128,
+        dropout: float = 0.0,
         canvas_height: int = 128,
         canvas_width: int = 256,
     ) -> None:
@@ -88,6 +90,7 @@ class EdgeSig(nn.Module):
             channels, shrink = width, shrink * stride
         self.blocks = nn.ModuleList(blocks)
         field = (canvas_height // shrink, canvas_width // shrink)
+        self.dropout = nn.Dropout(dropout)
         # A full-size valid convolution instead of flatten + linear: no layout for a converter to get wrong.
         self.project = nn.Conv2d(channels, embedding_size, field, bias=False)
         self.project_norm = nn.BatchNorm2d(embedding_size)
@@ -97,7 +100,7 @@ class EdgeSig(nn.Module):
         x = canvas / CANVAS_SCALE
         for block in self.blocks:
             x = block(x)
-        return torch.flatten(self.project_norm(self.project(x)), 1)
+        return torch.flatten(self.project_norm(self.project(self.dropout(x))), 1)
 
     def export_module(self) -> nn.Module:
         """The plain network for inference: convolutions with bias and ReLU, the division by 255 folded in.
