@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,7 +51,7 @@ def parity(
         samples = parity_set(index, dataset or [], spec, splits=splits, fold=fold)
         report = measure_parity(opened, reference.embed(samples.canvases), samples, progress=output.status)
         show_parity(output, report)
-        output.result(report.to_dict())
+        output.result({**report.to_dict(), "meta": _meta(opened)})
         gate(report, load_tolerances(opened.manifest.model.architecture))
     output.say("Every artefact decides as the reference does, within the model's tolerances.", "green")
 
@@ -92,6 +92,17 @@ def show_parity(output: Output, report: ParityReport) -> None:
     output.table(f"Score differences to PyTorch, {report.source}", columns, rows)
     for missed in report.unmeasured:
         output.say(f"not measured: {missed.artifact} on {missed.engine}: {missed.reason}", "yellow")
+
+
+def _meta(bundle: Bundle) -> dict[str, Any]:
+    """Date, machine, versions, seed and what was compared."""
+    from sigedge.evaluation.results import provenance
+    from sigedge.export_inputs import PARITY_SEED
+
+    model = bundle.manifest.model
+    described = {"name": model.name, "version": model.version, "checkpoint_sha256": model.checkpoint_sha256}
+    hashes = {artifact.name: artifact.sha256 for artifact in bundle.manifest.artifacts}
+    return provenance(model=described, artifacts=hashes, seed=PARITY_SEED)
 
 
 def _load_reference(bundle: Bundle, checkpoint: Path | None) -> Reference:

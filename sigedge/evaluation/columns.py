@@ -95,7 +95,12 @@ def _leak_rows(result: Result) -> Iterator[Row]:
 
 def _parity_rows(result: Result) -> Iterator[Row]:
     for row in result.get("rows") or ():
-        yield {**row, "ran": f"{row.get('artifact')} on {row.get('engine')}", "pairs": result.get("pairs")}
+        yield {
+            **row,
+            "ran": f"{row.get('artifact')} on {row.get('engine')}",
+            "pairs": result.get("pairs"),
+            "source": result.get("source"),
+        }
 
 
 def _latency_rows(result: Result) -> Iterator[Row]:
@@ -157,6 +162,7 @@ TABLES: dict[str, Table] = {
         "parity-*.json",
         _parity_rows,
         (
+            ("signatures", text("source")),
             ("artefact on engine", text("ran")),
             ("largest score difference", decimals(5, "max_score_difference")),
             ("99th percentile", decimals(5, "p99_score_difference")),
