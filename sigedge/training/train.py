@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import types
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,7 +120,7 @@ def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
         log_every_n_steps=settings.steps_per_epoch,
         logger=[
             CSVLogger(out, name="csv"),
-            TensorBoardLogger(out, name="tensorboard"),
+            _tensorboard(out),
         ],
         callbacks=[
             # Only where an epoch ended with validation does Lightning resume exactly at the next batch.
@@ -129,10 +132,28 @@ def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
                 save_on_train_epoch_end=True,
             ),
             EMAWeightAveraging(decay=settings.average_decay, update_starting_at_step=0),
-            RichProgressBar(leave=True),
+            _Progress(epochs),
         ],
         enable_model_summary=False,
     )
+
+
+class _Progress(RichProgressBar):
+    """Lightning's bar, which cannot know how many epochs there are where steps decide."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(leave=True)
+        self._epochs = epochs
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1} of {self._epochs}"
+
+
+def _tensorboard(out: Path) -> TensorBoardLogger:
+    # TensorBoard's own switch to its small stand-in for TensorFlow: where that is installed for the export chain, it
+    # would otherwise be loaded for a few file operations, with seconds of start-up and a page of warnings.
+    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
+    return TensorBoardLogger(out, name="tensorboard")
 
 
 def has_bfloat16() -> bool:
@@ -169,7 +190,14 @@ def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path) -> Pa
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's advice, which does not apply to these loaders, out of the user's sight."""
+    chatter = logging.getLogger("lightning.pytorch")
+    level = chatter.level
+    chatter.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
-        yield
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
+        try:
+            yield
+        finally:
+            chatter.setLevel(level)
