@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import textwrap
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,31 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     state, info = _read(Path(path))
     _check_finite(path, state)
     model = create(info.architecture, **info.config)
+    load_weights(model, state, path, info.architecture)
+    return model.eval(), info
+
+
+def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: Path, architecture: str) -> None:
+    """Put weights into a model.
+
+    Args:
+        model: receives them.
+        state: tensors by name, from the file `path`.
+        path: named in the error.
+        architecture: of the model, likewise.
+
+    Raises:
+        CheckpointError: names or shapes differ.
+    """
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         # PyTorch lists every key; the first few are enough to see what is wrong.
         reason = textwrap.shorten(str(error).splitlines()[-1], 160, placeholder=" ...")
         raise CheckpointError(
-            f"The weights in {path} do not fit the architecture '{info.architecture}' ({reason}); "
+            f"The weights in {path} do not fit the architecture '{architecture}' ({reason}); "
             "train it again, or use the sigedge version that wrote it."
         ) from error
-    return model.eval(), info
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], CheckpointInfo]:

@@ -24,6 +24,10 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="Recipe file (YAML).", show_default="the model's own")
     ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option("--initial", help="Checkpoint to start from, for fine-tuning.", show_default="random weights"),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Batches in all.", show_default="the recipe's")
     ] = None,
@@ -35,7 +39,16 @@ def train(
     from sigedge.training import train as run_training
 
     folder = out or Path("runs") / name
-    checkpoint = run_training(name, data or default_data(), folder, recipe=recipe, cache=cache, steps=steps, fold=fold)
+    checkpoint = run_training(
+        name,
+        data or default_data(),
+        folder,
+        recipe=recipe,
+        initial=initial,
+        cache=cache,
+        steps=steps,
+        fold=fold,
+    )
     output = Output(json)
     output.say(f"Checkpoint: {checkpoint}", "green")
     output.say(f"Next: sigedge export {checkpoint} --out out/{name}")

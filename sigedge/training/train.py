@@ -24,7 +24,8 @@ from sigedge.training.data import TrainingData, load_training_data
 from sigedge.training.decision import fit_decision, validation_figures
 from sigedge.training.lightning_module import VerifierTraining
 from sigedge.training.recipe import Recipe, load_recipe
-from sigedge_models import CheckpointInfo, create, folder, save_checkpoint
+from sigedge_models import CheckpointInfo, create, folder, load_checkpoint, load_weights, save_checkpoint
+from sigedge_runtime.errors import CheckpointError
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 _EMBED_BATCH = 128
@@ -36,6 +37,7 @@ def train(
     out: Path,
     *,
     recipe: Path | None = None,
+    initial: Path | None = None,
     cache: Path = Path(".cache"),
     steps: int | None = None,
     fold: int = 0,
@@ -47,6 +49,7 @@ def train(
         data: folder with index.csv and splits.json.
         out: folder of the run: logs, Lightning's last.ckpt, and at the end NAME.safetensors.
         recipe: a recipe file; the model's own when None.
+        initial: checkpoint whose weights the run starts from, for fine-tuning; random weights when None.
         cache: folder for canvases and synthetic signers.
         steps: batches in all, in place of the recipe's.
         fold: test fold of data sets that are split by folds; its signers are never read.
@@ -63,7 +66,7 @@ def train(
     settings = _with_steps(load_recipe(recipe or folder(name) / "recipe.yaml"), steps)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     loaded = load_training_data(settings, data, cache, fold=fold)
-    model = create(settings.architecture, **settings.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = _start(settings, initial)
     module = VerifierTraining(model, settings, loaded.pools, lambda m: _figures(m, loaded.validation, settings))
     with _quiet():
         last = out / "last.ckpt"
@@ -72,7 +75,7 @@ def train(
         except SystemExit as stopped:
             # Lightning answers Ctrl-C by leaving the process; the caller shall decide that.
             raise KeyboardInterrupt from stopped
-    return _save(model, settings, loaded, out)
+    return _save(model, settings, loaded, out, initial)
 
 
 def embed(model: nn.Module, canvases: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -95,6 +98,19 @@ def _with_steps(recipe: Recipe, steps: int | None) -> Recipe:
     per_epoch = min(steps, recipe.optimisation.steps_per_epoch)
     optimisation = recipe.optimisation.model_copy(update={"steps": steps, "steps_per_epoch": per_epoch})
     return recipe.model_copy(update={"optimisation": optimisation})
+
+
+def _start(recipe: Recipe, initial: Path | None) -> nn.Module:
+    model = create(recipe.architecture, **recipe.config)
+    if initial is not None:
+        trained, info = load_checkpoint(initial)
+        if info.architecture != recipe.architecture:
+            raise CheckpointError(
+                f"{initial} holds a {info.architecture}, the recipe trains a {recipe.architecture}; give a checkpoint "
+                "of the same architecture."
+            )
+        load_weights(model, trained.state_dict(), initial, recipe.architecture)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _figures(model: nn.Module, validation: CanvasSet, recipe: Recipe) -> dict[str, float]:
@@ -164,7 +180,7 @@ def has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path) -> Path:
+def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path, initial: Path | None) -> Path:
     model = model.cpu().eval()
     embeddings = embed(model, data.validation.canvases)
     decision = fit_decision(data.validation.records, embeddings, seed=recipe.seed)
@@ -178,6 +194,7 @@ def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path) -> Pa
         training={
             "data": data.summary,
             "recipe": recipe.model_dump(),
+            "initial": None if initial is None else load_checkpoint(initial)[1].training,
             "validation": validation_figures(data.validation.records, embeddings, seed=recipe.seed),
             "versions": {"sigedge": sigedge.__version__, "torch": torch.__version__},
         },

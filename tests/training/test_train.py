@@ -16,7 +16,7 @@ from sigedge.training import embed, train
 from sigedge.training.batches import Batches
 from sigedge_models import load_checkpoint
 from sigedge_runtime.decision import Decision
-from sigedge_runtime.errors import DataError
+from sigedge_runtime.errors import CheckpointError, DataError
 
 RECIPE = {
     "architecture": "edgesig",
@@ -122,6 +122,34 @@ def test_a_data_set_that_is_not_there_is_named(data: Path, recipe: Path, cache: 
     other.write_text(yaml.safe_dump(values))
     with pytest.raises(DataError, match="elsewhere"):
         train("edgesig", data, tmp_path / "run", recipe=other, cache=cache)
+
+
+def write_recipe(folder: Path, recipe: Path, **changes: object) -> Path:
+    path = folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(recipe.read_text()) | changes))
+    return path
+
+
+def test_fine_tuning_starts_from_the_given_weights(
+    checkpoint: Path, data: Path, recipe: Path, cache: Path, tmp_path: Path
+) -> None:
+    gentle = write_recipe(
+        tmp_path, recipe, optimisation={"steps": 2, "steps_per_epoch": 2, "learning_rate": 1e-7}, seed=6
+    )
+    tuned, info = load_checkpoint(
+        train("edgesig", data, tmp_path / "run", recipe=gentle, initial=checkpoint, cache=cache)
+    )
+    started = load_checkpoint(checkpoint)[0].state_dict()
+    assert torch.allclose(tuned.state_dict()["project.weight"], started["project.weight"], atol=1e-4)
+    assert info.training["initial"]["recipe"]["seed"] == 5
+
+
+def test_fine_tuning_refuses_weights_of_another_shape(
+    checkpoint: Path, data: Path, recipe: Path, cache: Path, tmp_path: Path
+) -> None:
+    wider = write_recipe(tmp_path, recipe, config={"stages": [[8, 4], [8, 4], [8, 2]], "embedding_size": 8})
+    with pytest.raises(CheckpointError, match=r"weights in .*tiny\.safetensors do not fit"):
+        train("edgesig", data, tmp_path / "run", recipe=wider, initial=checkpoint, cache=cache)
 
 
 def test_embed_keeps_the_mode() -> None:
