@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +79,4 @@ def _pool(chosen: CanvasSet) -> Pool:
 
 
 def _summary(chosen: CanvasSet) -> dict[str, Any]:
-    return {"images": len(chosen), "training_signers": _sorted_signers(chosen.records)}
-
-
-def _sorted_signers(records: Sequence[Any]) -> list[str]:
-    return signers_of(records)
+    return {"images": len(chosen), "training_signers": signers_of(chosen.records)}

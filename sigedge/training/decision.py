@@ -27,7 +27,7 @@ def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, 
     is the threshold of the skilled EER, ``convenience`` rejects at most 5 % of genuine samples, ``high-security``
     accepts at most 3 % of skilled forgeries. Calibration is a logistic regression (Platt 1999) of genuine
     samples against skilled forgeries with both classes weighted alike, so that a probability of 0.5 means equal
-    likelihood against the hardest impostor; random forgeries then come out below what they deserve, never above.
+    likelihood against the hardest impostor.
 
     Args:
         records: N records of validation signers.

@@ -6,8 +6,8 @@ import importlib
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -115,11 +115,9 @@ def test_threads_share_an_engine(load: Callable[..., Engine]) -> None:
                     if not np.array_equal(opened.infer(canvas), expected[i]):
                         wrong.append(i)
 
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(4) as pool:
+            for finished in [pool.submit(work) for _ in range(4)]:
+                finished.result()
     assert wrong == []
 
 
