@@ -6,14 +6,17 @@ of any training set drawn from a small seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sigedge.data.records import Record
+from sigedge.data.splits import Splits, split_signers
 from sigedge.synthesis import Sample, ScanConditions, Synthesiser, SyntheticSigner
+from sigedge_export.calibration import CalibrationSet, Origin, Population, canvas_hash
 from sigedge_export.inputs import GoldenImage, ParitySet
 from sigedge_runtime.errors import DataError, ImageError
 from sigedge_runtime.images import read_image
@@ -27,52 +30,91 @@ PARITY_SEED = 900_002
 GOLDEN_SEED = 900_003
 
 SAMPLES_PER_CALIBRATION_SIGNER = 4
+POPULATION = 1000
 GOLDEN_SIDE = 300
 _ATTEMPTS = 50
 
 
-def calibration_canvases(
-    count: int = 200, spec: PreprocessSpec | None = None, records: Sequence[Record] = ()
-) -> Canvases:
-    """Canvases that show a quantiser the values a network will meet.
+def calibration_set(
+    count: int = 200,
+    spec: PreprocessSpec | None = None,
+    records: Sequence[Record] = (),
+    *,
+    seed: int = CALIBRATION_SEED,
+    population: int = POPULATION,
+) -> CalibrationSet:
+    """Canvases that show a quantiser the values a network will meet, and where each came from.
 
     Args:
         count: how many.
         spec: preprocessing of the model; None for the default.
-        records: real signatures, for instance of the training part; half of the canvases, evenly spread over
-            the records, come from them as far as they are usable. None of them may belong to an evaluation
-            signer.
-
-    Returns:
-        uint8 [count, H, W].
+        records: real signatures of training signers. Half of the canvases are drawn from them at random, as far as
+            they are usable and different. None of them may belong to an evaluation signer.
+        seed: of all that is drawn; the same seed gives the same set.
+        population: how many of the records, drawn at random, shall say what the set stands for; 0 leaves that out.
 
     Raises:
         DataError: records were given and none shows a usable signature.
     """
     spec = spec or PreprocessSpec()
-    real = _real_canvases(records, count // 2, spec)
-    synthetic: list[Canvases] = []
-    people = Synthesiser(CALIBRATION_SEED)
+    drawn = _real_canvases(records, max(count // 2, population), spec, seed)
+    origins, canvases = [origin for origin, _ in drawn[: count // 2]], [canvas for _, canvas in drawn[: count // 2]]
+    people = Synthesiser(seed)
     number = 0
-    while len(real) + len(synthetic) < count:
-        signer = people.signer(number)
-        wanted = min(SAMPLES_PER_CALIBRATION_SIGNER, count - len(real) - len(synthetic))
-        synthetic += [canvas for _, canvas in _usable(signer.genuine, wanted, spec)]
+    while len(canvases) < count:
+        wanted = min(SAMPLES_PER_CALIBRATION_SIGNER, count - len(canvases))
+        canvases += [canvas for _, canvas in _usable(people.signer(number).genuine, wanted, spec)]
+        origins += [Origin("synthetic", str(number), seed=seed)] * wanted
         number += 1
-    return np.stack([*real, *synthetic])
+    measured = Population.measure(np.stack([canvas for _, canvas in drawn])) if drawn and population else None
+    return CalibrationSet(np.stack(canvases), tuple(origins), spec.digest(), seed, measured)
 
 
-def _real_canvases(records: Sequence[Record], count: int, spec: PreprocessSpec) -> list[Canvases]:
-    canvases: list[Canvases] = []
-    for index in np.unique(np.linspace(0, len(records) - 1, count).astype(int)) if records else ():
-        canvas = _canvas(records[index], spec)
+def calibration_canvases(
+    count: int = 200, spec: PreprocessSpec | None = None, records: Sequence[Record] = ()
+) -> Canvases:
+    """The canvases alone of `calibration_set`, uint8 [count, H, W]."""
+    return calibration_set(count, spec, records, population=0).canvases
+
+
+def evaluation_signers(
+    records: Sequence[Record], datasets: Iterable[str], splits: Splits, *, fold: int = 0
+) -> frozenset[str]:
+    """Identities of all validation and test signers, none of whom may calibrate.
+
+    Args:
+        records: of an index; they name the signers of data sets that no split covers.
+        datasets: names of further data sets, for instance those of a calibration set: two copies of a data set share
+            their signers and their split.
+        splits: from `sigedge.data.load_splits`; a data set without an entry is for testing altogether.
+        fold: which fold is the test part.
+
+    Raises:
+        DataError: the fold does not exist.
+    """
+    names = {record.dataset for record in records} | set(datasets)
+    parts = {name: split_signers(records, name, splits, fold=fold) for name in names}
+    return frozenset(f"{name}/{signer}" for name, part in parts.items() for signer in part.validation | part.test)
+
+
+def _real_canvases(
+    records: Sequence[Record], count: int, spec: PreprocessSpec, seed: int
+) -> list[tuple[Origin, Canvases]]:
+    """The first `count` usable and different canvases in an order drawn from the seed, with their origins."""
+    found: dict[str, tuple[Origin, Canvases]] = {}
+    for index in np.random.default_rng(seed).permutation(len(records)):
+        record = records[index]
+        canvas = _canvas(record, spec)
         if canvas is not None:
-            canvases.append(canvas)
-    if records and not canvases:
+            origin = Origin(record.dataset, record.signer, sha256=hashlib.sha256(record.path.read_bytes()).hexdigest())
+            found.setdefault(canvas_hash(canvas), (origin, canvas))
+        if len(found) == count:
+            break
+    if records and count and not found:
         raise DataError(
             f"None of the {len(records)} calibration images shows a usable signature; check {records[0].path.parent}."
         )
-    return canvases
+    return list(found.values())
 
 
 def _canvas(record: Record, spec: PreprocessSpec) -> Canvases | None:

@@ -6,9 +6,11 @@ Importing this package loads none of those; each step of the chain runs in a chi
 from __future__ import annotations
 
 from sigedge_export.audit import Audit, Run, Unmeasured, audit
+from sigedge_export.chain import Hop
 from sigedge_export.gate import Breach, breaches, gate
 from sigedge_export.inputs import GoldenImage, ParitySet
-from sigedge_export.parity import ArtifactParity, ParityReport, measure_parity
+from sigedge_export.options import ExportOptions, load_options
+from sigedge_export.parity import ArtifactParity, PairScores, ParityReport, measure_parity
 from sigedge_export.pipeline import Export, export_bundle
 from sigedge_export.reference import Reference, load_reference
 from sigedge_export.statistics import Interval
@@ -21,8 +23,11 @@ __all__ = [
     "Audit",
     "Breach",
     "Export",
+    "ExportOptions",
     "GoldenImage",
+    "Hop",
     "Interval",
+    "PairScores",
     "ParityReport",
     "ParitySet",
     "Reference",
@@ -35,6 +40,7 @@ __all__ = [
     "choose_targets",
     "export_bundle",
     "gate",
+    "load_options",
     "load_reference",
     "load_tolerances",
     "measure_parity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from pathlib import Path
 
 from sigedge_export import vectors
-from sigedge_export.reference import Reference
+from sigedge_export.reference import Reference, model_folder
 from sigedge_export.targets import Target
 from sigedge_export.tolerances import Tolerances
 from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, hash_tree, write_manifest, zip_bundle
@@ -24,7 +24,18 @@ from sigedge_runtime.manifest import FORMAT_VERSION, Artifact, Manifest, ModelIn
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 CARD = "CARD.md"
-TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "onnx2tf", "tensorflow", "ai-edge-litert", "numpy")
+TOOLS = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "onnx2tf",
+    "tensorflow",
+    "ai-edge-quantizer",
+    "ai-edge-litert",
+    "numpy",
+)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def describe(
@@ -63,11 +74,12 @@ def copy_card(architecture: str, folder: Path) -> None:
     Raises:
         ExportError: the architecture has none.
     """
-    source = files("sigedge_models") / architecture / CARD
+    source = model_folder(architecture) / CARD
     try:
-        (folder / CARD).write_bytes(source.read_bytes())
+        card = source.read_bytes()
     except OSError as error:
         raise ExportError(f"The model card {source} cannot be read ({error}); write one for the model.") from None
+    (folder / CARD).write_bytes(card)
 
 
 def finish(
@@ -84,6 +96,7 @@ def finish(
 
     Raises:
         BundleError: the checkpoint's decision rule or another entry is invalid.
+        ExportError: SOURCE_DATE_EPOCH is set and is no time.
     """
     info = reference.info
     model = ModelInfo(
@@ -115,7 +128,10 @@ def finish(
 def _today() -> str:
     # Reproducible builds set this variable: https://reproducible-builds.org/specs/source-date-epoch/
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.now(timezone.utc) if epoch is None else datetime.fromtimestamp(int(epoch), timezone.utc)
+    try:
+        now = datetime.now(timezone.utc) if epoch is None else datetime.fromtimestamp(int(epoch), timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise ExportError(f"SOURCE_DATE_EPOCH is {epoch!r}; set it to seconds since 1970, or unset it.") from None
     return now.date().isoformat()
 
 
@@ -152,7 +168,7 @@ def staging(out: Path) -> Iterator[Path]:
     """A scratch folder beside `out`, removed at the end whatever happens.
 
     Raises:
-        ExportError: the folder of `out` cannot be written to.
+        ExportError: the folder of `out` cannot be written to, or the disc got full.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +177,10 @@ def staging(out: Path) -> Iterator[Path]:
         raise ExportError(f"Nothing can be written beside {out} ({error.strerror}); name another folder.") from None
     try:
         yield folder
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ExportError(f"The disc of {out} is full ({error.strerror}); free some space and export again.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sigedge_export.lab.collapse import Collapse, measure_collapse
 from sigedge_export.parity import ArtifactParity, ParityReport
 from sigedge_export.statistics import Interval
 from sigedge_export.tolerances import Tolerances
@@ -42,13 +43,15 @@ def breaches(report: ParityReport, tolerances: Mapping[str, Tolerances]) -> list
     Raises:
         ParityError: the model states no tolerances for a precision.
     """
+    collapses = measure_collapse(report) or (None,) * len(report.rows)
     found: list[Breach] = []
-    for row in report.rows:
+    for row, collapse in zip(report.rows, collapses, strict=True):
         if row.precision not in tolerances:
             raise ParityError(
                 f"Artefact {row.artifact} has no parity tolerances; add {row.precision!r} to the model's parity.json."
             )
         found += _row_breaches(row, tolerances[row.precision])
+        found += _stranger_breaches(row, collapse, tolerances[row.precision])
     return found
 
 
@@ -97,6 +100,17 @@ def _row_breaches(row: ArtifactParity, limits: Tolerances) -> list[Breach]:
         entry for entry in least if not entry[1] >= entry[2]
     ]
     return [Breach(row.artifact, row.precision, row.engine, *entry) for entry in beyond]
+
+
+def _stranger_breaches(row: ArtifactParity, collapse: Collapse | None, limits: Tolerances) -> list[Breach]:
+    """Pairs of different signers are few beside all pairs: a collapse that accepts them all must not drown there."""
+    if collapse is None or collapse.strangers == 0:
+        return []
+    # One pair of a small set proves nothing.
+    limit = limits.flipped_decisions + 1 / collapse.strangers
+    if collapse.rise <= limit:
+        return []
+    return [Breach(row.artifact, row.precision, row.engine, "strangers_accepted_rise", collapse.rise, limit)]
 
 
 def _proven(difference: Interval) -> float:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sigedge_export.audit import Run, Unmeasured, audit
+from sigedge_export.audit import FileFacts, Finding, Run, Unmeasured, audit
 from sigedge_export.inputs import GENUINE, RANDOM, SKILLED, Pairs, ParitySet, make_pairs
 from sigedge_export.statistics import (
     Interval,
@@ -40,6 +40,7 @@ class ArtifactParity:
         format: of the artefact.
         precision: of the artefact.
         engine: what ran it, with its version.
+        delegate: what computed it, and how many of its nodes; ``not known`` where the engine does not tell.
         max_score_difference: largest absolute difference of a pair's score.
         p99_score_difference: 99th percentile of those differences.
         flipped: pairs decided otherwise at the shipped threshold.
@@ -55,6 +56,7 @@ class ArtifactParity:
     format: str
     precision: str
     engine: str
+    delegate: str
     max_score_difference: float
     p99_score_difference: float
     flipped: int
@@ -64,6 +66,21 @@ class ArtifactParity:
     variance_ratio: float
     effective_rank_ratio: float
     accepted: float
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """The scores behind a report, P pairs.
+
+    Attributes:
+        kind: int8 [P], one of `GENUINE`, `SKILLED` and `RANDOM`.
+        reference: float64 [P], of the reference model.
+        rows: float64 [P] for each row of the report, in its order.
+    """
+
+    kind: NDArray[np.int8]
+    reference: NDArray[np.float64]
+    rows: tuple[NDArray[np.float64], ...]
 
 
 @dataclass(frozen=True)
@@ -82,6 +99,9 @@ class ParityReport:
         reference_accepted: share of all pairs that the reference model accepts.
         rows: what was measured.
         unmeasured: what could not be.
+        files: what each artefact's file says of itself.
+        findings: of the audit, none of them grave.
+        scores: of every pair, for plots; no part of `to_dict`.
     """
 
     model: str
@@ -95,10 +115,15 @@ class ParityReport:
     reference_accepted: float
     rows: tuple[ArtifactParity, ...]
     unmeasured: tuple[Unmeasured, ...]
+    files: tuple[FileFacts, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    scores: PairScores | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        values = asdict(replace(self, scores=None))
+        del values["scores"]
+        return values
 
     def to_json(self) -> str:
         """JSON with sorted keys, indented by 2."""
@@ -158,6 +183,7 @@ def measure_parity(
     pairs = make_pairs(samples)
     trial = _Trial(pairs, reference_embeddings, _scores(reference_embeddings, pairs), point.threshold)
     audited = audit(bundle, samples.canvases, progress=progress)
+    scores = tuple(_scores(run.embeddings, pairs) for run in audited.runs)
     return ParityReport(
         model=f"{manifest.model.name} {manifest.model.version}",
         source=samples.source,
@@ -168,8 +194,11 @@ def measure_parity(
         threshold=point.threshold,
         reference_eer=trial.eer,
         reference_accepted=float((trial.scores >= point.threshold).mean()),
-        rows=tuple(_compare(run, trial) for run in audited.runs),
+        rows=tuple(_compare(run, found, trial) for run, found in zip(audited.runs, scores, strict=True)),
         unmeasured=audited.unmeasured,
+        files=audited.files,
+        findings=audited.findings,
+        scores=PairScores(pairs.kind, trial.scores, scores),
     )
 
 
@@ -179,9 +208,8 @@ def _scores(embeddings: NDArray[np.float32], pairs: Pairs) -> NDArray[np.float64
     return scores
 
 
-def _compare(run: Run, trial: _Trial) -> ArtifactParity:
+def _compare(run: Run, scores: NDArray[np.float64], trial: _Trial) -> ArtifactParity:
     artifact, embeddings = run.artifact, run.embeddings
-    scores = _scores(embeddings, trial.pairs)
     differences = np.abs(scores - trial.scores)
     accepted = scores >= trial.threshold
     flipped = accepted != (trial.scores >= trial.threshold)
@@ -191,6 +219,7 @@ def _compare(run: Run, trial: _Trial) -> ArtifactParity:
         format=artifact.format,
         precision=artifact.precision,
         engine=f"{run.engine} {run.version}",
+        delegate="not known" if run.placement is None else str(run.placement),
         max_score_difference=float(differences.max()),
         p99_score_difference=float(np.percentile(differences, 99)),
         flipped=int(flipped.sum()),

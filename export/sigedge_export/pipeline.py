@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_export import assembly
-from sigedge_export.chain import check_calibration, place, run_chain
+from sigedge_export.chain import Hop, Made, Watch, check_calibration, place, run_chain
 from sigedge_export.gate import gate
+from sigedge_export.hop_cache import HopCache
 from sigedge_export.inputs import GoldenImage, ParitySet
+from sigedge_export.metadata import label_bundle
+from sigedge_export.options import ExportOptions, load_options
 from sigedge_export.parity import ParityReport, measure_parity
-from sigedge_export.reference import Reference, load_reference
+from sigedge_export.reference import Reference, load_reference, model_folder
 from sigedge_export.rehearsal import rehearse
 from sigedge_export.targets import Target, choose_targets
 from sigedge_export.tolerances import Tolerances, load_tolerances
@@ -23,10 +27,10 @@ from sigedge_export.vectors import write_vectors
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import ExportError, ParityError
-from sigedge_runtime.manifest import FORMATS, PRECISIONS
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 Progress = Callable[[str], None]
+Witness = Callable[[Bundle, ParityReport, tuple[Hop, ...], str | None], None]
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class Export:
         bundle: the folder.
         archive: the zip of it.
         report: parity of every artefact, which passed the gate.
+        hops: of the chain, with their times; the same stands in ``hops.json`` among the logs.
     """
 
     bundle: Path
     archive: Path
     report: ParityReport
+    hops: tuple[Hop, ...]
 
 
 def export_bundle(
@@ -51,10 +57,14 @@ def export_bundle(
     golden: Sequence[GoldenImage],
     parity: ParitySet,
     calibration: NDArray[np.uint8] | None = None,
-    formats: Sequence[str] = FORMATS,
-    precisions: Sequence[str] = PRECISIONS,
+    formats: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
     tolerances: Mapping[str, Tolerances] | None = None,
+    options: ExportOptions | None = None,
+    cache: Path | None = None,
     progress: Progress = lambda _: None,
+    watch: Watch | None = None,
+    witness: Witness = lambda *_: None,
 ) -> Export:
     """Export a checkpoint, prove the artefacts, and write the bundle `out`, ``out.zip`` and ``out.logs/``.
 
@@ -66,46 +76,73 @@ def export_bundle(
         out: folder to write; an older bundle there is replaced.
         golden: images of the golden vectors.
         parity: labelled canvases for the parity gate.
-        calibration: canvases uint8 [N, H, W], about 200; needed for int8.
-        formats: among ``onnx``, ``saved_model`` and ``tflite``.
-        precisions: among ``float32``, ``float16`` and ``int8``.
+        calibration: canvases uint8 [N, H, W], about 200; needed for int8, int16 activations and mixed precision.
+        formats: see `sigedge_runtime.manifest.FORMATS`; None takes all that the model offers.
+        precisions: see `sigedge_runtime.manifest.PRECISIONS`; None takes all that the model offers.
         tolerances: of the parity gate by precision; None takes those that live with the model.
+        options: exceptions of the model; None takes those that live with it.
+        cache: folder that keeps the result of every hop for the next export; None keeps none.
         progress: told each step before it runs.
+        watch: told of every hop whenever its state changes; None tells `progress`.
+        witness: shown the measured bundle before it is published or thrown away: the bundle, its parity, the hops, and
+            why it is refused, None when it is not.
 
     Raises:
         CheckpointError: the checkpoint cannot be used; nothing was written.
-        ExportError: a step, the audit, or the destination.
+        ExportError: a step, the audit, the destination, or the disc is full.
         ParityError: an artefact does not decide as the checkpoint does; the figures are in
             ``out.failed.json``.
     """
-    targets = choose_targets(formats, precisions)
     assembly.check_destination(out)
     progress("load checkpoint")
     reference = load_reference(checkpoint)
-    if any(target.precision == "int8" for target in targets):
+    architecture = reference.info.architecture
+    options = options or load_options(architecture)
+    targets = choose_targets(formats, precisions, options.not_offered)
+    if any(target.calibrated for target in targets):
         check_calibration(calibration)
-    limits = load_tolerances(reference.info.architecture) if tolerances is None else tolerances
+    limits = load_tolerances(architecture) if tolerances is None else tolerances
     _check_limits(limits, targets)
+    _check_header(reference)
     with assembly.staging(out) as scratch:
+        work, logs = scratch / "work", _fresh_logs(out)
+        work.mkdir()
+        made = run_chain(
+            checkpoint,
+            work,
+            targets,
+            calibration,
+            logs=logs,
+            options=options,
+            cache=None if cache is None else HopCache(cache, [model_folder(architecture)]),
+            watch=watch or _telling(progress),
+        )
+        _write_hops(logs, made)
         bundle = scratch / "bundle"
-        made = _make_artifacts(checkpoint, scratch, targets, calibration, _fresh_logs(out), progress)
-        _assemble(bundle, made, checkpoint, reference, golden, limits, progress)
-        report = _prove(bundle, reference, parity, limits, out, progress)
+        _assemble(bundle, made.files, checkpoint, reference, golden, limits, progress)
+        report = _prove(bundle, reference, parity, limits, out, made.hops, progress, witness)
         archive = assembly.publish(bundle, out)
-    return Export(out, archive, report)
+    return Export(out, archive, report, made.hops)
 
 
-def _make_artifacts(
-    checkpoint: Path,
-    scratch: Path,
-    targets: Sequence[Target],
-    calibration: NDArray[np.uint8] | None,
-    logs: Path,
-    progress: Progress,
-) -> dict[Target, Path]:
-    work = scratch / "work"
-    work.mkdir()
-    return run_chain(checkpoint, work, targets, calibration, logs=logs, progress=progress)
+def _check_header(reference: Reference) -> None:
+    """What the manifest will take from the checkpoint, before minutes are spent on conversions.
+
+    Raises:
+        BundleError: an entry is missing or invalid; the sentence names it.
+    """
+    PreprocessSpec.from_dict(reference.info.preprocess)
+    Decision.from_dict(reference.info.decision, "the checkpoint's decision")
+
+
+def _telling(progress: Progress) -> Watch:
+    words = {"running": "", "cached": ", reused"}
+
+    def tell(hop: Hop) -> None:
+        if hop.state in words:
+            progress(f"{hop.name} by {hop.step}{words[hop.state]}")
+
+    return tell
 
 
 def _fresh_logs(out: Path) -> Path:
@@ -113,6 +150,11 @@ def _fresh_logs(out: Path) -> Path:
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     return logs
+
+
+def _write_hops(logs: Path, made: Made) -> None:
+    content = [hop.to_dict() for hop in made.hops]
+    (logs / "hops.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _assemble(
@@ -137,6 +179,7 @@ def _assemble(
     ]
     assembly.copy_card(info.architecture, bundle)
     assembly.finish(bundle, checkpoint, reference, artifacts, spec)
+    label_bundle(bundle)
 
 
 def _check_limits(tolerances: Mapping[str, Tolerances], targets: Sequence[Target]) -> None:
@@ -153,7 +196,9 @@ def _prove(
     parity: ParitySet,
     tolerances: Mapping[str, Tolerances],
     out: Path,
+    hops: tuple[Hop, ...],
     progress: Progress,
+    witness: Witness,
 ) -> ParityReport:
     failed = out.with_name(f"{out.name}.failed.json")
     failed.unlink(missing_ok=True)
@@ -164,5 +209,7 @@ def _prove(
             rehearse(bundle, progress=progress)
         except ParityError as error:
             failed.write_text(report.to_json(), encoding="utf-8")
+            witness(bundle, report, hops, str(error))
             raise ParityError(f"{error} The figures are in {failed}.") from None
+        witness(bundle, report, hops, None)
     return report

@@ -69,6 +69,17 @@ def deployed_module(model: nn.Module) -> nn.Module:
     return cast("Exportable", model).export_module()
 
 
+def model_folder(architecture: str) -> Path:
+    """Folder of an architecture, with its model card and what the chain must know of it.
+
+    Raises:
+        CheckpointError: there is no such architecture.
+    """
+    from sigedge_models.registry import folder
+
+    return folder(architecture)
+
+
 def load_reference(checkpoint: Path) -> Reference:
     """Load a checkpoint as the reference.
 

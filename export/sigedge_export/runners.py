@@ -1,4 +1,4 @@
-"""What can run an artefact here: every engine of the runtime, and TensorFlow for SavedModels."""
+"""What can run an artefact here: every engine of the runtime, and the frameworks for formats that no device runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Runner(ABC):
 
         Raises:
             EngineError: the engine cannot load or run the file, or the file is not what `artifact` declares.
-            ExportError: TensorFlow failed; the text names its log.
+            ExportError: a framework failed; the text names its log.
         """
 
 
@@ -52,32 +52,43 @@ class EngineRunner(Runner):
             return engine.infer_batch(canvases)
 
 
-class TensorflowRunner(Runner):
-    """TensorFlow in a child process."""
+class FrameworkRunner(Runner):
+    """A framework in a child process.
 
-    name = "tensorflow"
+    Args:
+        name: of the framework, which is its distribution's too.
+        step: module below `sigedge_export.steps` that embeds canvases.
+        option: of the step that takes the artefact.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, step: str, option: str) -> None:
+        self.name, self._step, self._option = name, step, option
         self.version, self.missing = "", None
         try:
-            self.version = version("tensorflow")
+            self.version = version(name)
         except PackageNotFoundError:
-            self.missing = "TensorFlow is not installed; install it with: pip install 'sigedge[export]'."
+            self.missing = f"{name} is not installed; install it with: pip install 'sigedge[export]'."
 
     def embed(self, artifact: Artifact, path: Path, canvases: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Runner.embed`."""
-        with step_folder("saved-model") as folder:
+        with step_folder(self.name) as folder:
             given, taken = folder / "canvases.npy", folder / "embeddings.npy"
             np.save(given, canvases)
             files: list[str | Path] = ["--canvases", given, "--embeddings", taken]
-            run_step("run_saved_model", ["--saved-model", path.resolve(), *files], folder)
+            run_step(self._step, [self._option, path.resolve(), *files], folder)
             embeddings: NDArray[np.float32] = np.load(taken)
         return embeddings
 
 
+FRAMEWORKS = {
+    "saved_model": ("tensorflow", "run_saved_model", "--saved-model"),
+    "torch_program": ("torch", "run_torch_program", "--program"),
+}
+
+
 def runners_for(artifact: Artifact) -> list[Runner]:
     """Every engine that runs the artefact's format, installed or not."""
-    if artifact.format == "saved_model":
-        return [TensorflowRunner()]
+    if artifact.format in FRAMEWORKS:
+        return [FrameworkRunner(*FRAMEWORKS[artifact.format])]
     names = [name for name in engines.names() if artifact.format in engines.engine_class(name).formats]
     return [EngineRunner(name) for name in names]

@@ -92,6 +92,11 @@ def eer_difference(
     return Interval(estimate, float(low), float(high))
 
 
+def share_at_or_above(scores: Scores, threshold: float) -> float:
+    """Share of scores [P] that the threshold accepts, 0 to 1; 0 of none."""
+    return float((scores >= threshold).mean()) if len(scores) else 0.0
+
+
 def variance(embeddings: Embeddings) -> float:
     """Mean variance of a dimension of the unit-length embeddings [N, D]; near 0 when all point one way."""
     return float(unit_rows(embeddings).var(axis=0).mean())

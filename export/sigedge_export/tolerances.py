@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from importlib.resources import files
 
+from sigedge_export.reference import model_folder
 from sigedge_runtime.errors import ExportError
 
 
@@ -32,12 +32,13 @@ class Tolerances:
 
 
 def load_tolerances(architecture: str) -> dict[str, Tolerances]:
-    """Read ``parity.json`` of an architecture in `sigedge_models`, by precision.
+    """Read ``parity.json`` of an architecture, by precision.
 
     Raises:
+        CheckpointError: there is no such architecture.
         ExportError: the architecture has no such file, or the file lacks a number.
     """
-    path = files("sigedge_models") / architecture / "parity.json"
+    path = model_folder(architecture) / "parity.json"
     try:
         return parse_tolerances(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as error:

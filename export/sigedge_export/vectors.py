@@ -127,11 +127,11 @@ def _comparison(
     references: list[int],
     query: int,
 ) -> dict[str, Any]:
-    similarity = score(embeddings[query], embeddings[references], decision.fusion)
+    found = score(embeddings[query], embeddings[references], decision.fusion, decision.consistency_weight)
     point = decision.operating_point(decision.default_operating_point, len(references))
     return {
         "references": [images[i].id for i in references],
         "query": images[query].id,
-        "score": similarity,
-        "accepted": bool(similarity >= point.threshold),
+        "score": found,
+        "accepted": bool(found >= point.threshold),
     }

@@ -108,12 +108,21 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], CheckpointInfo]:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is no complete safetensors file ({error}); sigedge loads no pickles: copy or train it again."
-        ) from error
+        if _looks_like_a_pickle(path):
+            raise CheckpointError(
+                f"{path} is a pickle, as torch.save writes it, and sigedge loads no pickles because they can run any "
+                "program; convert it to safetensors where you trust it, with sigedge_models.save_checkpoint."
+            ) from None
+        raise CheckpointError(f"{path} is no complete safetensors file ({error}); copy or train it again.") from error
     if _KEY not in metadata:
         raise CheckpointError(f"{path} holds no sigedge header; give a checkpoint that `sigedge train` wrote.")
     return state, _parse(path, metadata[_KEY])
+
+
+def _looks_like_a_pickle(path: Path) -> bool:
+    """By the first bytes of a file that is no safetensors file: a zip of torch.save, or a bare pickle."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
 
 
 def _parse(path: Path, text: str) -> CheckpointInfo:

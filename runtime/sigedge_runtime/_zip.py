@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
+import unicodedata
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,14 +18,18 @@ from sigedge_runtime.manifest import is_safe_path
 MAX_BYTES = 512 * 2**20
 MAX_RATIO = 200
 MAX_ENTRIES = 10_000
+BLOCK = 1 << 16
+
+# bzip2 and LZMA streams are expanded without bound by Python's zip reader, whatever size an entry declares.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def extract_zip(path: Path, target: Path) -> None:
     """Unpack a zip file into an empty folder.
 
-    Refuses names that leave the folder, links, duplicates, encryption, and archives that unpack to more than
-    `MAX_BYTES` or to more than `MAX_RATIO` times their size; sizes are the declared ones, which the zip reader
-    enforces while it unpacks.
+    Refuses names that leave the folder or are equal but for their case, links, encryption, compression other than
+    deflate, and archives that unpack to more than `MAX_BYTES` or to more than `MAX_RATIO` times their size. Sizes are
+    the declared ones; unpacking goes block by block and stops where a stream holds more than its entry declares.
 
     Raises:
         BundleError: the file is no zip file, is damaged or is refused.
@@ -33,13 +41,24 @@ def extract_zip(path: Path, target: Path) -> None:
             _check_names(path, entries)
             for entry in entries:
                 _check_kind(path, entry)
-                location = target / entry.filename
-                location.parent.mkdir(parents=True, exist_ok=True)
-                location.write_bytes(archive.read(entry))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                _extract(archive, entry, target / entry.filename)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise BundleError(f"{path} is not a bundle: no intact zip file ({error}); copy it again.") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be unpacked ({error}); check its permissions and the free space.") from None
+
+
+def alike(names: Iterable[str]) -> list[str]:
+    """Names that some file systems take for one another, folded: equal but for case or the way accents are composed."""
+    folded = Counter(unicodedata.normalize("NFC", name).casefold() for name in names)
+    return sorted(name for name, count in folded.items() if count > 1)
+
+
+def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, location: Path) -> None:
+    location.parent.mkdir(parents=True, exist_ok=True)
+    # Block by block: a read of a whole entry would expand its stream first and cut it to the declared size afterwards.
+    with archive.open(entry) as source, location.open("xb") as sink:
+        shutil.copyfileobj(source, sink, BLOCK)
 
 
 def _check_sizes(path: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -55,8 +74,7 @@ def _check_names(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     for entry in entries:
         if not is_safe_path(entry.orig_filename):
             _refuse(path, f"the name {entry.orig_filename!r} leaves its folder")
-    folded = [entry.filename.lower() for entry in entries]
-    if doubled := sorted({name for name in folded if folded.count(name) > 1}):
+    if doubled := alike(entry.filename for entry in entries):
         _refuse(path, f"it holds {doubled[0]!r} twice")
 
 
@@ -66,6 +84,8 @@ def _check_kind(path: Path, entry: zipfile.ZipInfo) -> None:
         _refuse(path, f"{entry.filename!r} is a link or a device")
     if entry.flag_bits & 0x1:
         _refuse(path, f"{entry.filename!r} is encrypted")
+    if entry.compress_type not in _METHODS:
+        _refuse(path, f"{entry.filename!r} is compressed by method {entry.compress_type}, neither stored nor deflated")
 
 
 def _refuse(path: Path, reason: str) -> NoReturn:

@@ -1,31 +1,60 @@
 """Opening, checking and writing bundles: one folder, or a zip file of it.
 
-The SHA-256 sums show damage and mix-ups. They do not show who wrote the bundle: get bundles over a trusted way.
+The SHA-256 sums show damage and mix-ups. Who wrote a bundle is shown by its signature alone: open it with the public
+keys that are trusted.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from sigedge_runtime._atomic import atomic_path, write_atomically
+from sigedge_runtime._integrity import (
+    MANIFEST,
+    check_artifact,
+    check_files,
+    hash_file,
+    hash_files,
+    hash_tree,
+    parse_manifest,
+    read_manifest,
+    read_signature,
+)
 from sigedge_runtime._zip import extract_zip
-from sigedge_runtime.errors import BundleError, BundleIntegrityError
+from sigedge_runtime.errors import BundleError
 from sigedge_runtime.manifest import Artifact, Manifest
+from sigedge_runtime.signing import SIGNATURE, KeyFile, Signature, check_signature, sign_manifest
 
-MANIFEST = "manifest.json"
+__all__ = [
+    "DEFAULT_BUNDLE",
+    "MANIFEST",
+    "SIGNATURE",
+    "Bundle",
+    "hash_file",
+    "hash_files",
+    "hash_tree",
+    "sign_bundle",
+    "write_manifest",
+    "zip_bundle",
+]
+
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "edgesig"
 
-# Run the small, exact-everywhere int8 file where an engine can; QDQ ONNX comes last because a CPU runs it slower
-# than float32, unoptimised, and it exists for accelerators.
+# Run the small, exact-everywhere int8 file where an engine can. dynamic_range and int16_activations come after the
+# float files: older engines may refuse the first, and none hands the second to XNNPACK. QDQ ONNX comes last because a
+# CPU runs it slower than float32, unoptimised, and it exists for accelerators.
 _PREFERENCE = (
     ("tflite", "int8"),
+    ("tflite", "mixed"),
     ("tflite", "float16"),
     ("tflite", "float32"),
+    ("tflite", "dynamic_range"),
+    ("tflite", "int16_activations"),
     ("onnx", "float32"),
     ("onnx", "float16"),
     ("onnx", "int8"),
@@ -33,43 +62,82 @@ _PREFERENCE = (
 
 
 class Bundle:
-    """A checked bundle; use it as a context manager or call `close`, which removes what was unpacked."""
+    """A checked bundle; use it as a context manager or call `close`, which removes what was unpacked.
+
+    Attributes:
+        root: folder of its files.
+        manifest: what it says of itself.
+        name: what it was opened as, for messages.
+        signature: what ``manifest.sig`` holds, None without one; proves nothing unless the bundle was opened with
+            `trusted_keys`.
+    """
 
     def __init__(
-        self, root: Path, manifest: Manifest, name: str, unpacked: tempfile.TemporaryDirectory[str] | None = None
+        self,
+        root: Path,
+        manifest: Manifest,
+        name: str,
+        signature: Signature | None = None,
+        unpacked: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
         """Use `Bundle.open`."""
         self.root = root
         self.manifest = manifest
         self.name = name
+        self.signature = signature
         self._unpacked = unpacked
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
+    def open(
+        cls, path: str | os.PathLike[str] | None = None, *, trusted_keys: Sequence[KeyFile] | None = None
+    ) -> Bundle:
         """Open a bundle and check every file in it.
 
         Args:
             path: a folder or a ``.zip`` file; default: the bundle that ships inside this package.
+            trusted_keys: PEM files of Ed25519 public keys, one of which must have signed the bundle; None asks for no
+                signature.
 
         Raises:
             BundleError: there is no bundle there, or its manifest is invalid.
-            BundleIntegrityError: a file is missing, unexpected or differs from its recorded SHA-256.
+            BundleIntegrityError: a file is missing, unexpected or differs from its recorded SHA-256, or no trusted
+                key signed the bundle.
+            SigningError: a trusted key cannot be read, or the package cryptography is not installed.
         """
         source = DEFAULT_BUNDLE if path is None else Path(path)
         if path is None and not source.is_dir():
             raise BundleError("This installation ships no default bundle; name a bundle made by `sigedge export`.")
         if source.is_dir():
-            return cls(source, _check_folder(source, str(source)), str(source))
+            return cls._checked(source, str(source), trusted_keys)
         if not source.exists():
             raise BundleError(f"The bundle {source} does not exist; check the path or make it with `sigedge export`.")
         unpacked = tempfile.TemporaryDirectory(prefix="sigedge-")
         try:
             root = Path(unpacked.name)
             extract_zip(source, root)
-            return cls(root, _check_folder(root, str(source)), str(source), unpacked)
+            return cls._checked(root, str(source), trusted_keys, unpacked)
         except BaseException:
             unpacked.cleanup()
             raise
+
+    @classmethod
+    def _checked(
+        cls,
+        root: Path,
+        name: str,
+        trusted_keys: Sequence[KeyFile] | None,
+        unpacked: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> Bundle:
+        """Read manifest and signature, trust them if asked to, and hold every file against the manifest."""
+        content = read_manifest(root, name)
+        signature = read_signature(root, name)
+        if trusted_keys is not None:
+            check_signature(content, signature, trusted_keys, name)
+        manifest = parse_manifest(content, name)
+        check_files(hash_files(root), manifest, name)
+        for artifact in manifest.artifacts:
+            check_artifact(root / artifact.file, artifact, name)
+        return cls(root, manifest, name, signature, unpacked)
 
     def path(self, relative: str) -> Path:
         """Location of a file, or of a ``saved_model`` folder, that the manifest lists.
@@ -125,42 +193,28 @@ class Bundle:
         self.close()
 
 
-def hash_file(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def hash_tree(folder: str | os.PathLike[str]) -> str:
-    """SHA-256 over a folder: of the sorted lines ``<sha256>  <relative path>`` of all its files."""
-    lines = (f"{digest}  {path}\n" for path, digest in sorted(hash_files(folder).items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def hash_files(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """SHA-256 of each file below a folder by relative path; a ``manifest.json`` at its top is left out.
-
-    Raises:
-        BundleIntegrityError: there is a symbolic link or another thing that is no plain file.
-    """
-    root = Path(folder)
-    paths = {path.relative_to(root).as_posix(): path for path in _plain_files(root)}
-    return {name: hash_file(path) for name, path in sorted(paths.items()) if name != MANIFEST}
-
-
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> Path:
     """Write ``manifest.json`` into a bundle folder, all at once, and return its path."""
-    target = Path(folder) / MANIFEST
-    partial = target.with_name(f".{MANIFEST}.{os.getpid()}")
-    try:
-        partial.write_text(manifest.to_json(), encoding="utf-8")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_atomically(Path(folder) / MANIFEST, manifest.to_json().encode())
+
+
+def sign_bundle(path: str | os.PathLike[str], key_file: KeyFile) -> Signature:
+    """Sign an intact bundle, in place of an earlier signature.
+
+    Args:
+        path: a folder, which gets a ``manifest.sig``, or a ``.zip`` file, which is written anew, all at once.
+        key_file: Ed25519 private key in unencrypted PEM, of `signing.generate_key`.
+
+    Raises:
+        BundleError: there is no intact bundle.
+        SigningError: the key cannot be used, or the package cryptography is not installed.
+    """
+    with Bundle.open(path) as bundle:
+        signature = sign_manifest((bundle.root / MANIFEST).read_bytes(), key_file)
+        write_atomically(bundle.root / SIGNATURE, signature.to_bytes())
+        if bundle.root != Path(path):
+            zip_bundle(bundle.root, path)
+    return signature
 
 
 def zip_bundle(folder: str | os.PathLike[str], zip_path: str | os.PathLike[str]) -> Path:
@@ -172,56 +226,11 @@ def zip_bundle(folder: str | os.PathLike[str], zip_path: str | os.PathLike[str])
         BundleError: the folder is no intact bundle.
     """
     root, target = Path(folder), Path(zip_path)
-    manifest = _check_folder(root, str(root))
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            for name in sorted([MANIFEST, *manifest.files]):
-                entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-                entry.create_system, entry.external_attr = 3, 0o100644 << 16
-                archive.writestr(entry, (root / name).read_bytes())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    bundle = Bundle.open(root)
+    signature = [] if bundle.signature is None else [SIGNATURE]
+    with atomic_path(target) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted([MANIFEST, *signature, *bundle.manifest.files]):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            archive.writestr(entry, (root / name).read_bytes())
     return target
-
-
-def _plain_files(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        for path in (Path(folder) / name for name in [*folders, *files]):
-            if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise BundleIntegrityError(f"{path} is not a plain file; a bundle holds no links, copy it again.")
-        yield from (Path(folder) / name for name in files)
-
-
-def _check_folder(root: Path, name: str) -> Manifest:
-    """Read the manifest and hold every file against it."""
-    try:
-        manifest = Manifest.from_json((root / MANIFEST).read_text(encoding="utf-8"), f"{name}: {MANIFEST}")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-        raise BundleError(f"{name} is not a bundle: its {MANIFEST} {reason}; name the folder that holds it.") from None
-    _check_files(hash_files(root), manifest, name)
-    for artifact in manifest.artifacts:
-        _check_artifact(root / artifact.file, artifact, name)
-    return manifest
-
-
-def _check_files(found: dict[str, str], manifest: Manifest, name: str) -> None:
-    remedy = "copy or export the bundle again"
-    if missing := sorted(set(manifest.files) - set(found)):
-        raise BundleIntegrityError(f"The bundle {name} lacks {', '.join(missing)}; {remedy}.")
-    if extra := sorted(set(found) - set(manifest.files)):
-        raise BundleIntegrityError(f"The bundle {name} holds {', '.join(extra)}, not in its manifest; {remedy}.")
-    if altered := sorted(path for path in found if found[path] != manifest.files[path]):
-        raise BundleIntegrityError(f"The bundle {name} was altered: {', '.join(altered)}; {remedy}.")
-
-
-def _check_artifact(path: Path, artifact: Artifact, name: str) -> None:
-    if artifact.format == "saved_model":
-        size = sum(file.stat().st_size for file in _plain_files(path))
-        intact = size == artifact.size and hash_tree(path) == artifact.sha256
-    else:
-        intact = path.stat().st_size == artifact.size
-    if not intact:
-        raise BundleIntegrityError(f"The bundle {name} declares {artifact.file} wrongly; export the bundle again.")

@@ -1,4 +1,4 @@
-"""The decision rule of a bundle: reference fusion, thresholds and calibration."""
+"""The decision rule of a bundle: how a score is made, thresholds and calibration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OperatingPoint(Record):
     Attributes:
         name: e.g. ``convenience``, ``balanced``, ``high-security``.
         references: references a user had when it was measured.
-        threshold: a score at or above it is accepted; -1 to 1.
+        threshold: a score at or above it is accepted; -2 to 2.
         far: share of forgeries (skilled and random) accepted, 0 to 1.
         frr: share of genuine signatures rejected, 0 to 1.
     """
@@ -32,7 +32,7 @@ class OperatingPoint(Record):
     def __post_init__(self) -> None:
         require(self.name != "", "name must not be empty")
         require(self.references >= 1, "references must be at least 1")
-        require(-1 <= self.threshold <= 1, "threshold must be between -1 and 1")
+        require(-2 <= self.threshold <= 2, "threshold must be between -2 and 2")
         require(0 <= self.far <= 1 and 0 <= self.frr <= 1, "far and frr must be between 0 and 1")
 
 
@@ -52,17 +52,32 @@ class Calibration(Record):
 
 @dataclass(frozen=True)
 class Decision(Record):
-    """How scores become decisions; `fusion` is one of `FUSIONS` (see `scoring.fuse`)."""
+    """How similarities become scores, and scores decisions.
+
+    Attributes:
+        fusion: of the similarities to the references, one of `FUSIONS` (see `scoring.fuse_groups`).
+        default_operating_point: name of the operating point that is used when none is asked for.
+        operating_points: thresholds by name and number of references.
+        calibrations: by number of references.
+        consistency_weight: how much of the references' likeness to one another a score is relative to, 0 to 1 (see
+            `scoring.scores`).
+    """
 
     fusion: str
     default_operating_point: str
     operating_points: tuple[OperatingPoint, ...]
     calibrations: tuple[Calibration, ...]
+    consistency_weight: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("fusion", self.fusion, FUSIONS)
+        require(0 <= self.consistency_weight <= 1, "consistency_weight must be between 0 and 1")
         one_of("default_operating_point", self.default_operating_point, self.names)
         require(len(self.calibrations) > 0, "calibrations must not be empty")
+        # Scores against one reference are relative to nothing, so its thresholds and calibration fit no others.
+        paired = {point.name for point in self.operating_points if point.references == 2} == set(self.names)
+        paired &= any(entry.references == 2 for entry in self.calibrations)
+        require(self.consistency_weight == 0 or paired, "a consistency_weight needs every entry for 2 references")
         unique("operating_points", ((point.name, point.references) for point in self.operating_points))
         unique("calibrations", (entry.references for entry in self.calibrations))
 

@@ -5,6 +5,7 @@
     ├── QualityError               an image was read, but shows no usable signature
     ├── BundleError                a bundle cannot be opened
     │   └── BundleIntegrityError   a file of a bundle is missing, extra or altered
+    ├── SigningError               a signing key cannot be used
     ├── EngineError                an inference engine failed
     │   └── EngineUnavailableError no installed engine can run the artefact
     ├── SelftestError              a bundle does not reproduce its golden vectors
@@ -51,6 +52,10 @@ class BundleError(SigedgeError):
 
 class BundleIntegrityError(BundleError):
     """A file of a bundle is missing, unexpected, or differs from its recorded SHA-256."""
+
+
+class SigningError(SigedgeError):
+    """A signing key cannot be read, written or used."""
 
 
 class EngineError(SigedgeError):

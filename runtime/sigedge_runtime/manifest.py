@@ -17,8 +17,8 @@ from sigedge_runtime.errors import BundleError
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 FORMAT_VERSION = 1
-FORMATS = ("tflite", "onnx", "saved_model")
-PRECISIONS = ("float32", "float16", "int8")
+FORMATS = ("tflite", "onnx", "saved_model", "torch_program")
+PRECISIONS = ("float32", "float16", "dynamic_range", "int8", "int16_activations", "mixed")
 INPUT_DTYPES = ("uint8", "float32")
 OUTPUT_DTYPES = ("float32", "int8", "uint8")
 LAYOUTS = ("NHWC", "NCHW", "ND")
@@ -73,7 +73,7 @@ class Artifact(Record):
     Attributes:
         name: unique in the bundle, e.g. ``edgesig-int8-tflite``.
         file: path inside the bundle; a folder where the format is ``saved_model``.
-        format: one of `FORMATS`; the runtime runs all but ``saved_model``.
+        format: one of `FORMATS`; the runtime runs ``tflite`` and ``onnx``.
         precision: one of `PRECISIONS`.
         sha256: of the file, or of the folder's tree (`bundle.hash_tree`).
         size: bytes.
@@ -142,7 +142,7 @@ class Manifest(Record):
         card: path of the model card inside the bundle.
         training: free-form facts: data sets, seed and the like.
         tools: versions of the tools that made the bundle.
-        files: SHA-256 of every file of the bundle but ``manifest.json``.
+        files: SHA-256 of every file of the bundle but ``manifest.json`` and its signature, ``manifest.sig``.
     """
 
     format_version: int

@@ -64,9 +64,48 @@ def fuse_groups(similarities: Vector, sizes: NDArray[np.intp], fusion: str) -> N
     return _FUSE[fusion](similarities, starts, sizes)
 
 
-def fuse(similarities: Vector, fusion: str) -> float:
-    """Fuse the similarities float32 [K] of one query to K references into one score; see `fuse_groups`."""
-    return float(fuse_groups(similarities, np.array([len(similarities)], np.intp), fusion)[0])
+def consistencies(references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """How alike the references of each user are: the mean cosine between two different ones.
+
+    Args:
+        references: unit float32 [K, D], the references of the first user, then of the second, and so on.
+        sizes: number of references of each user, each at least 1, with sum K.
+
+    Returns:
+        float64 [users], -1 to 1; 0 for a user with one reference, about whom nothing is known.
+    """
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
+    sums = np.add.reduceat(references.astype(np.float64), starts, axis=0)
+    # The squared length of the sum is the sum of all K * K cosines; K of them are of vectors with themselves.
+    pairs = np.maximum(sizes * (sizes - 1), 1)
+    return np.where(sizes > 1, (np.einsum("ud,ud->u", sums, sums) - sizes) / pairs, 0.0)
+
+
+def scores(
+    query: Vector, references: Vector, sizes: NDArray[np.intp], fusion: str, consistency_weight: float
+) -> NDArray[np.float64]:
+    """Scores of one query for many users at once.
+
+    A score is the fused similarity less `consistency_weight` times the user's own consistency: who always signs alike
+    is held to it, who varies is forgiven. It needs nobody's signatures but the user's (target-centric normalisation in
+    J. Fierrez-Aguilar et al., "Target dependent score normalization techniques and their application to signature
+    verification", IEEE Trans. SMC-C 35(3), 2005).
+
+    Args:
+        query: unit float32 [D].
+        references: unit float32 [K, D], the references of the first user, then of the second, and so on.
+        sizes: number of references of each user, each at least 1, with sum K.
+        fusion: ``mean``, ``max`` or ``mean_max``.
+        consistency_weight: 0 to 1.
+
+    Returns:
+        float64 [users], -2 to 2.
+
+    Raises:
+        BundleError: the fusion is unknown, or there is nothing to compare with.
+    """
+    fused = fuse_groups(similarities(query, references), sizes, fusion)
+    return fused - consistency_weight * consistencies(references, sizes) if consistency_weight else fused
 
 
 def similarities(query: Vector, references: Vector) -> Vector:
@@ -75,22 +114,29 @@ def similarities(query: Vector, references: Vector) -> Vector:
     return cosines
 
 
-def score(query: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]], fusion: str) -> float:
-    """Similarity of a query to all references of one signer.
+def score(
+    query: NDArray[np.floating[Any]],
+    references: NDArray[np.floating[Any]],
+    fusion: str,
+    consistency_weight: float = 0.0,
+) -> float:
+    """Score of a query against all references of one signer; see `scores`.
 
     Args:
         query: float [D], of any length but zero.
         references: float [K, D], K at least 1.
         fusion: ``mean``, ``max`` or ``mean_max``.
+        consistency_weight: 0 to 1.
 
     Returns:
-        -1 (opposite) to 1 (equal direction).
+        -2 to 2; with a weight of 0 a cosine, -1 (opposite) to 1 (equal direction).
 
     Raises:
         EngineError: an embedding is zero or not finite.
         BundleError: the fusion is unknown, or there are no references.
     """
-    return fuse(similarities(normalise(query), normalise(references)), fusion)
+    sizes = np.array([len(references)], np.intp)
+    return float(scores(normalise(query), normalise(references), sizes, fusion, consistency_weight)[0])
 
 
 def probability(score: float, calibration: Calibration) -> float:

@@ -115,7 +115,8 @@ def _canvas_failures(bundle: Bundle, case: VectorCase, canvas: NDArray[np.uint8]
 
 def _score(bundle: Bundle, entry: VectorScore, embeddings: dict[str, NDArray[np.float32]]) -> float:
     references = np.stack([embeddings[name] for name in entry.references])
-    return score(embeddings[entry.query], references, bundle.manifest.decision.fusion)
+    decision = bundle.manifest.decision
+    return score(embeddings[entry.query], references, decision.fusion, decision.consistency_weight)
 
 
 def _score_failures(bundle: Bundle, entry: VectorScore, found: float, tolerance: float) -> list[str]:

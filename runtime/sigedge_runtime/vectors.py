@@ -51,7 +51,7 @@ class VectorScore(Record):
 
     def __post_init__(self) -> None:
         require(len(self.references) > 0, "references must not be empty")
-        require(-1 <= self.score <= 1, "score must be between -1 and 1")
+        require(-2 <= self.score <= 2, "score must be between -2 and 2")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sigedge_runtime._clock import Clock
 from sigedge_runtime.bundle import Bundle
@@ -23,7 +24,7 @@ from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
-from sigedge_runtime.scoring import Vector, fuse, fuse_groups, normalise, probability, similarities
+from sigedge_runtime.scoring import Vector, normalise, probability, scores
 from sigedge_runtime.selftest import SelftestReport, replay
 from sigedge_runtime.store import Gallery, TemplateStore
 
@@ -60,7 +61,7 @@ class Verifier:
 
         Args:
             bundle: a folder, a ``.zip`` file or an open bundle, which stays open; default: the one shipped here.
-            engine: ``litert``, ``tflite_runtime``, ``onnxruntime``, or ``auto`` for the best installed.
+            engine: ``litert``, ``tflite_runtime``, ``onnxruntime``, ``tensorrt``, or ``auto`` for the best installed.
             precision: ``int8``, ``float16`` or ``float32``; default: the best artefact that the engine runs.
             store: SQLite file of the templates, or an open store, which stays open; default: in memory.
             operating_point: name of a threshold of the bundle; default: the bundle's default.
@@ -232,8 +233,8 @@ class Verifier:
 
     def _judge(self, query: Embedding, references: Vector, clock: Clock) -> Verdict:
         with clock.stage("match"):
-            fused = fuse(similarities(query.vector, references), self.manifest.decision.fusion)
-            result = self._candidate("", fused, len(references))
+            sizes = np.array([len(references)], np.intp)
+            result = self._candidate("", float(self._scores(query.vector, references, sizes)[0]), len(references))
         return Verdict(
             accepted=result.accepted,
             score=result.score,
@@ -248,12 +249,16 @@ class Verifier:
 
     def _rank(self, query: Vector, gallery: Gallery) -> list[Candidate]:
         """All users by probability, which is comparable between users with few and with many references."""
-        scores = fuse_groups(similarities(query, gallery.vectors), gallery.sizes, self.manifest.decision.fusion)
+        found = self._scores(query, gallery.vectors, gallery.sizes)
         candidates = [
             self._candidate(user, float(score), int(count))
-            for user, score, count in zip(gallery.users, scores, gallery.sizes, strict=True)
+            for user, score, count in zip(gallery.users, found, gallery.sizes, strict=True)
         ]
         return sorted(candidates, key=lambda one: (-one.probability, -one.score, one.user))
+
+    def _scores(self, query: Vector, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+        decision = self.manifest.decision
+        return scores(query, references, sizes, decision.fusion, decision.consistency_weight)
 
     def _candidate(self, user: str, score: float, references: int) -> Candidate:
         decision = self.manifest.decision

@@ -24,6 +24,7 @@ from sigedge_runtime.manifest import Artifact
 
 FORMAT_VERSION = 1
 COLD_STARTS = ("import", "load", "first_run", "process")
+WORKER = "sigedge.bench.worker"
 WORKER_SECONDS = 600
 
 
@@ -73,8 +74,8 @@ def measure_bundle(bundle: Path | None, options: BenchOptions | None = None) -> 
     """
     options = options or BenchOptions()
     with Bundle.open(bundle) as opened, tempfile.TemporaryDirectory(prefix="sigedge-bench-") as folder:
-        combinations = list(_combinations(opened.manifest.artifacts, options))
-        if not combinations:
+        chosen = list(combinations(opened.manifest.artifacts, options))
+        if not chosen:
             raise EngineUnavailableError(
                 f"No engine here ({options.engine or 'any'}) runs an artefact ({options.precision or 'any'}) "
                 f"of {bundle or 'the shipped bundle'}; install one: pip install 'sigedge[litert]'."
@@ -82,7 +83,7 @@ def measure_bundle(bundle: Path | None, options: BenchOptions | None = None) -> 
         images = write_images(Path(folder), options.seed)
         runs = [
             _measure(bundle, combination, images, options)
-            for combination in track(combinations, "Measuring", total=len(combinations))
+            for combination in track(chosen, "Measuring", total=len(chosen))
         ]
         model = opened.manifest.model
         return {
@@ -101,7 +102,7 @@ def measure_bundle(bundle: Path | None, options: BenchOptions | None = None) -> 
         }
 
 
-def _combinations(artifacts: tuple[Artifact, ...], options: BenchOptions) -> Iterator[Combination]:
+def combinations(artifacts: tuple[Artifact, ...], options: BenchOptions) -> Iterator[Combination]:
     """Every runnable pair, best engine first."""
     for engine, status in available().items():
         if not status.available or options.engine not in (None, engine):
@@ -137,8 +138,9 @@ def _measure(
         "repeats": 0,
     }
     folder = images[0].parent
-    cold = [_run_worker(job, folder) for _ in range(options.cold_starts)]
-    warm = _run_worker({**job, "repeats": options.repeats}, folder)
+    where = f"{artifact.precision} on {engine}"
+    cold = [run_worker(WORKER, job, folder, where) for _ in range(options.cold_starts)]
+    warm = run_worker(WORKER, {**job, "repeats": options.repeats}, folder, where)
     return {
         "engine": engine,
         "engine_version": engine_class(engine).version(),
@@ -155,13 +157,26 @@ def _measure(
     }
 
 
-def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run one job in a fresh process; its own wall-clock time is added as ``process``."""
+def run_worker(module: str, job: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Run a job in a fresh process.
+
+    Args:
+        module: run as ``python -m MODULE JOB.json``; prints one JSON object as its last line.
+        job: plain values.
+        folder: existing folder for the job file.
+        where: how an error calls the job.
+
+    Returns:
+        What the process printed, and its own wall-clock time in milliseconds as ``process``.
+
+    Raises:
+        EngineError: the process failed.
+    """
     file = folder / "job.json"
     file.write_text(json.dumps(job), encoding="utf-8")
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "sigedge.bench.worker", str(file)],
+        [sys.executable, "-m", module, str(file)],
         capture_output=True,
         text=True,
         timeout=WORKER_SECONDS,
@@ -170,8 +185,6 @@ def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     elapsed = (time.perf_counter() - start) * 1e3
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        raise EngineError(
-            f"Measuring {job['precision']} on {job['engine']} failed ({last}); run `sigedge selftest` on it."
-        )
+        raise EngineError(f"Measuring {where} failed ({last}); run `sigedge selftest` on it.")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return {**result, "process": elapsed}

@@ -54,3 +54,28 @@ def summarise(milliseconds: Sequence[float]) -> Summary:
         mean=round(float(sample.mean()), 3),
         p50_ci95=(round(float(low), 3), round(float(high), 3)),
     )
+
+
+def ratio_of_medians(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float, float]:
+    """Median over median of measurements taken in the same rounds, with its 95 % percentile-bootstrap interval.
+
+    Rounds are drawn, so that both samples see the same draw and what disturbed a whole round cancels.
+
+    Args:
+        numerators: at least one measurement a round.
+        denominators: as many, above 0.
+
+    Returns:
+        Estimate, low and high end.
+
+    Raises:
+        ValueError: there is no measurement, or the samples differ in length.
+    """
+    if not numerators or len(numerators) != len(denominators):
+        raise ValueError("both samples need the same rounds, and at least one")
+    pair = np.array([numerators, denominators], dtype=np.float64)
+    draws = np.random.default_rng(0).integers(0, pair.shape[1], size=(RESAMPLES, pair.shape[1]))
+    above, below = np.median(pair[:, draws], axis=2)
+    low, high = np.percentile(above / below, (2.5, 97.5))
+    estimate = np.median(pair[0]) / np.median(pair[1])
+    return round(float(estimate), 3), round(float(low), 3), round(float(high), 3)

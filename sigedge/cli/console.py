@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RichCast
 
     from sigedge.cli.types import ProgressCallback
 
@@ -59,6 +59,18 @@ class Output:
     def status(self, step: str) -> None:
         """Print on stderr what is being done, so that a long command never looks dead."""
         _console(stderr=True).print(f"  {step}", style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def live(self, drawing: RichCast) -> Iterator[bool]:
+        """Draw `drawing` again and again on stderr; yields False, and draws nothing, where that is no terminal."""
+        from rich.live import Live
+
+        console = _console(stderr=True)
+        if not console.is_terminal:
+            yield False
+            return
+        with Live(drawing, console=console):
+            yield True
 
     @contextmanager
     def progress(self, label: str) -> Iterator[ProgressCallback]:

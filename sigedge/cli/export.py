@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sigedge.cli.calibrate import RealData, checked_calibration
 from sigedge.cli.console import Output
+from sigedge.cli.export_tree import shown
 from sigedge.cli.guard import guard
 from sigedge.cli.inputs import read_part
 from sigedge.cli.parity import parity_set, show_parity
@@ -16,51 +22,111 @@ from sigedge.cli.types import DatasetsOption, FoldOption, JsonOption, RealIndexO
 if TYPE_CHECKING:
     from sigedge.data import Record
 
+CACHE = Path(".cache") / "export"
 
-@guard(kept="No bundle was written, and an older one is as it was; the logs of the finished steps stay.")
+
+@guard(kept="No bundle was written, and an older one is as it was; finished hops are reused next time.")
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Trained weights.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle to write.", show_default=False)],
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="onnx, saved_model or tflite; may be repeated.", show_default="all"),
+        typer.Option(
+            "--formats",
+            "--format",
+            help="onnx, tflite, saved_model, torch_program; a list with commas, or repeated.",
+            show_default="all that the model offers",
+        ),
     ] = None,
     precisions: Annotated[
         list[str] | None,
-        typer.Option("--precision", help="float32, float16 or int8; may be repeated.", show_default="all"),
+        typer.Option(
+            "--precisions",
+            "--precision",
+            help="float32, float16, dynamic_range, int8, int16_activations, mixed; a list with commas, or repeated.",
+            show_default="all that the model offers",
+        ),
     ] = None,
     index: RealIndexOption = None,
     dataset: DatasetsOption = None,
     splits: SplitsOption = None,
     fold: FoldOption = 0,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", metavar="FILE", help="Set of `sigedge calibrate`.", show_default="drawn anew"),
+    ] = None,
+    cache: Annotated[Path, typer.Option("--cache", help="Folder that keeps each hop's result for next time.")] = CACHE,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every hop, and keep nothing.")] = False,
     json: JsonOption = None,
 ) -> None:
-    """Export CHECKPOINT to ONNX, SavedModel and TFLite, prove that they decide alike, and write the bundle.
+    """Export CHECKPOINT to every format and precision, prove that all decide alike, and write the bundle.
 
-    With --index, int8 is calibrated on training signers of real data as well as synthetic ones, and parity is
+    What was kept and what it cost stands in OUT.report.html, of a refused bundle too.
+
+    With --index, ranges are calibrated on training signers of real data as well as synthetic ones, and parity is
     measured on validation signers.
     """
     from sigedge.export_inputs import calibration_canvases, golden_images
-    from sigedge_export import choose_targets, export_bundle, load_reference
-    from sigedge_runtime.manifest import FORMATS, PRECISIONS
+    from sigedge.export_report import report_of_export
+    from sigedge_export import choose_targets, export_bundle, load_options, load_reference
     from sigedge_runtime.preprocessing import PreprocessSpec
 
     output = Output(json)
-    choose_targets(formats or FORMATS, precisions or PRECISIONS)  # refuses before minutes are spent on the input
-    spec = PreprocessSpec.from_dict(load_reference(checkpoint).info.preprocess)
+    formats, precisions = _names(formats), _names(precisions)
+    choose_targets(formats, precisions)  # refuses a typing error before the weights are read
+    info = load_reference(checkpoint).info
+    choose_targets(formats, precisions, load_options(info.architecture).not_offered)
+    spec = PreprocessSpec.from_dict(info.preprocess)
+    report = out.with_name(f"{out.name}.report.html")
     records: list[Record] = []
     if index is not None:
         records = read_part(index, dataset or [], "train", splits=splits, fold=fold)
-    made = export_bundle(
-        checkpoint,
-        out,
-        golden=golden_images(spec=spec),
-        parity=parity_set(index, dataset or [], spec, splits=splits, fold=fold),
-        calibration=calibration_canvases(spec=spec, records=records),
-        formats=formats or FORMATS,
-        precisions=precisions or PRECISIONS,
-        progress=output.status,
-    )
+    real = RealData(index, dataset or [], splits, fold)
+    given = None if calibration is None else checked_calibration(output, calibration, real, spec)
+    with _stopped_by_sigterm(), shown(output) as view:
+        view.stage("draw calibration, parity and golden signatures")
+        samples = parity_set(index, dataset or [], spec, splits=splits, fold=fold)
+        made = export_bundle(
+            checkpoint,
+            out,
+            golden=golden_images(spec=spec),
+            parity=samples,
+            calibration=given.canvases if given else calibration_canvases(spec=spec, records=records),
+            formats=formats,
+            precisions=precisions,
+            cache=None if no_cache else cache,
+            progress=view.stage,
+            watch=view.watch,
+            witness=report_of_export(report, samples.canvases, progress=view.stage),
+        )
     show_parity(output, made.report)
     output.say(f"Bundle: {made.bundle} and {made.archive}", "green")
-    output.result({"bundle": str(made.bundle), "archive": str(made.archive), "parity": made.report.to_dict()})
+    output.say(f"Report: {report}")
+    output.result(
+        {
+            "bundle": str(made.bundle),
+            "archive": str(made.archive),
+            "report": str(report),
+            "hops": [hop.to_dict() for hop in made.hops],
+            "parity": made.report.to_dict(),
+        }
+    )
+
+
+def _names(values: list[str] | None) -> list[str] | None:
+    """``["a,b", "c"]`` as the user may type it, to three names; None for no option at all."""
+    return [name.strip() for value in values for name in value.split(",")] if values else None
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let a SIGTERM end the export as Ctrl-C does: converters stopped, scratch folder removed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -36,7 +36,7 @@ EXTRA_OF = {
     "pytorch_metric_learning": "train",
     "pydantic": "train",
     "yaml": "train",
-    "matplotlib": "train",
+    "matplotlib": "export",
     "sklearn": "train",
     "scipy": "train",
     "safetensors": "export",

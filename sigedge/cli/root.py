@@ -11,6 +11,9 @@ import typer
 from sigedge import __version__
 from sigedge.cli import (
     bench,
+    build_engine,
+    bundle,
+    calibrate,
     data,
     demo,
     enroll,
@@ -18,6 +21,7 @@ from sigedge.cli import (
     export,
     identify,
     parity,
+    report,
     selftest,
     synth,
     train,
@@ -56,12 +60,16 @@ DEVICE = "Use a bundle"
 
 app.command(rich_help_panel=WORKSTATION)(train.train)
 app.command(rich_help_panel=WORKSTATION)(evaluate.evaluate)
+app.command(rich_help_panel=WORKSTATION)(calibrate.calibrate)
 app.command(rich_help_panel=WORKSTATION)(export.export)
 app.command(rich_help_panel=WORKSTATION)(parity.parity)
+app.command(rich_help_panel=WORKSTATION)(report.report)
 app.command(rich_help_panel=WORKSTATION)(bench.bench)
 app.command(rich_help_panel=WORKSTATION)(synth.synth)
 app.add_typer(data.app, name="data", rich_help_panel=WORKSTATION)
 app.command(rich_help_panel=WORKSTATION)(demo.demo)
+app.add_typer(bundle.app, name="bundle", rich_help_panel=DEVICE)
+app.command("build-engine", rich_help_panel=DEVICE)(build_engine.build_engine)
 app.command(rich_help_panel=DEVICE)(enroll.enroll)
 app.command(rich_help_panel=DEVICE)(verify.verify)
 app.command(rich_help_panel=DEVICE)(identify.identify)

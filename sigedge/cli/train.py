@@ -28,6 +28,9 @@ def train(
         Path | None,
         typer.Option("--initial", help="Checkpoint to start from, for fine-tuning.", show_default="random weights"),
     ] = None,
+    quantization_aware: Annotated[
+        bool, typer.Option("--quantization-aware", help="Fine-tune the --initial checkpoint for int8.")
+    ] = False,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Batches in all.", show_default="the recipe's")
     ] = None,
@@ -38,7 +41,7 @@ def train(
     """Train MODEL; a run that was stopped goes on at its last checkpoint."""
     from sigedge.training import train as run_training
 
-    folder = out or Path("runs") / name
+    folder = out or Path("runs") / (f"{name}-quantization-aware" if quantization_aware else name)
     checkpoint = run_training(
         name,
         data or default_data(),
@@ -48,6 +51,7 @@ def train(
         cache=cache,
         steps=steps,
         fold=fold,
+        quantization_aware=quantization_aware,
     )
     output = Output(json)
     output.say(f"Checkpoint: {checkpoint}", "green")

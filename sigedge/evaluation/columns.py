@@ -113,6 +113,11 @@ def _size(row: Row) -> str:
     return _shown(row.get("size"), 1 / 1000, ".0f")
 
 
+def _inference(row: Row) -> str:
+    median = pick(row, "latency", "p50")
+    return ABSENT if median is None else f"{median['estimate']:.2f} [{median['low']:.2f}, {median['high']:.2f}]"
+
+
 def _flipped(row: Row) -> str:
     return ABSENT if row.get("flipped") is None else f"{row['flipped']} of {row['pairs']}"
 
@@ -164,10 +169,14 @@ TABLES: dict[str, Table] = {
         (
             ("signatures", text("source")),
             ("artefact on engine", text("ran")),
+            ("kB", _size),
+            ("bytes a weight", decimals(2, "bytes_per_parameter")),
             ("largest score difference", decimals(5, "max_score_difference")),
             ("99th percentile", decimals(5, "p99_score_difference")),
             ("flipped decisions", _flipped),
             ("EER change, points [95 %]", _eer_change),
+            ("inference ms [95 %]", _inference),
+            ("worth it beside float32", text("verdict", "short")),
         ),
     ),
     "latency": Table(

@@ -57,7 +57,8 @@ def evaluate_embeddings(
 
     Returns:
         ``references`` (by number of references, as text: see `figures`), ``leak_gates``, ``dataset``, ``images``,
-        ``signers``, ``fusion`` and ``meta``. Rates are 0 to 1; None stands where the data cannot tell.
+        ``signers``, ``fusion``, ``consistency_weight`` and ``meta``. Rates are 0 to 1; None stands where the data
+        cannot tell.
 
     Raises:
         DataError: there is no record, the embeddings do not fit, or a stored protocol is of other records.
@@ -66,18 +67,20 @@ def evaluate_embeddings(
     if not reference_counts:
         raise DataError("No number of references is asked for; name at least one, for example 1.")
     fusion = fusion or (decision.fusion if decision else "mean")
+    weight = decision.consistency_weight if decision else 0.0
     result: dict[str, Any] = {
         "dataset": ", ".join(sorted({record.dataset for record in records})),
         "images": len(records),
         "signers": len({record.identity for record in records}),
         "fusion": fusion,
+        "consistency_weight": weight,
         "references": {},
     }
     swap = None
     for count in sorted(set(reference_counts)):
         protocol = (protocols or {}).get(count) or make_protocol(records, count, seed=seed)
         protocol.require_items(records)
-        trials = score_trials(protocol, embeddings, fusion)
+        trials = score_trials(protocol, embeddings, fusion, weight)
         block = figures(trials, decision=decision, references=count, seed=seed, bootstrap=bootstrap)
         result["references"][str(count)] = {**block, "left_out": len(protocol.left_out)}
         area = reference_swap_auc(protocol, embeddings, fusion)

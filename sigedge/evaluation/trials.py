@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sigedge.evaluation.metrics import Floats, auc
 from sigedge.evaluation.protocol import Draw, Protocol
 from sigedge_runtime.errors import DataError
-from sigedge_runtime.scoring import fuse_groups, normalise
+from sigedge_runtime.scoring import consistencies, fuse_groups, normalise
 
 GENUINE, SKILLED, RANDOM = 0, 1, 2
 Embeddings = NDArray[np.float32]
@@ -21,7 +21,7 @@ class TrialScores:
     """One score a trial.
 
     Attributes:
-        scores: float64 [T], -1 to 1.
+        scores: float64 [T], -2 to 2.
         kinds: uint8 [T], `GENUINE`, `SKILLED` or `RANDOM`.
         signers: int64 [T], index into `names` of whose signature is claimed.
         names: identities of the enrolled signers.
@@ -46,13 +46,16 @@ class TrialScores:
         return TrialScores(self.scores[wanted], self.kinds[wanted], self.signers[wanted], self.names)
 
 
-def score_trials(protocol: Protocol, embeddings: Embeddings, fusion: str) -> TrialScores:
+def score_trials(
+    protocol: Protocol, embeddings: Embeddings, fusion: str, consistency_weight: float = 0.0
+) -> TrialScores:
     """Score every trial as `sigedge_runtime.scoring.score` does, all queries of a draw at once.
 
     Args:
         protocol: the trials.
         embeddings: float32 [N, D], unnormalised, row i for item i of the protocol.
         fusion: ``"mean"``, ``"max"`` or ``"mean_max"`` over the references.
+        consistency_weight: 0 to 1.
 
     Raises:
         DataError: the number of rows differs.
@@ -65,7 +68,7 @@ def score_trials(protocol: Protocol, embeddings: Embeddings, fusion: str) -> Tri
     scores, kinds, signers = [np.empty(0)], [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
     for draw in protocol.draws:
         queries, sizes = _queries(draw)
-        scores.append(_fused(unit[list(draw.references)], unit[queries], fusion))
+        scores.append(_scores(unit[list(draw.references)], unit[queries], fusion, consistency_weight))
         kinds.append(np.repeat(np.array([GENUINE, SKILLED, RANDOM], np.uint8), sizes))
         signers.append(np.full(len(queries), number[draw.signer]))
     return TrialScores(np.concatenate(scores), np.concatenate(kinds), np.concatenate(signers), names)
@@ -93,7 +96,8 @@ def reference_swap_auc(protocol: Protocol, embeddings: Embeddings, fusion: str) 
             if other.signer == draw.signer or not skilled:
                 continue
             references = unit[list(other.references)]
-            scored = (_fused(references, unit[rows], fusion) for rows in (genuine, skilled))
+            # One enrolment at a time: its own consistency would shift all scores alike.
+            scored = (_scores(references, unit[rows], fusion, 0.0) for rows in (genuine, skilled))
             areas.append(auc(*scored))
     return float(np.mean(areas)) if areas else None
 
@@ -107,10 +111,11 @@ def _unit_rows(protocol: Protocol, embeddings: Embeddings) -> Embeddings:
     return normalise(embeddings)
 
 
-def _fused(references: Embeddings, queries: Embeddings, fusion: str) -> Floats:
+def _scores(references: Embeddings, queries: Embeddings, fusion: str, consistency_weight: float) -> Floats:
     """Scores float64 [Q] of unit queries [Q, D] against unit references [K, D]."""
     cosines = np.clip(queries @ references.T, -1, 1, dtype=np.float32)
-    return fuse_groups(cosines.ravel(), np.full(len(queries), len(references), np.intp), fusion)
+    sizes = np.full(len(queries), len(references), np.intp)
+    return fuse_groups(cosines.ravel(), sizes, fusion) - consistency_weight * consistencies(references, sizes[:1])
 
 
 def _queries(draw: Draw) -> tuple[list[int], list[int]]:

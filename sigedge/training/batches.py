@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sigedge.training.augmentation import augment
+from sigedge.training.augmentation import augment, imagine_hand, warp
 from sigedge.training.recipe import Recipe
 from sigedge_runtime.errors import DataError
 
@@ -85,12 +85,18 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             pool = self._pools[name]
             for chosen in random.choice(len(pool), size=min(count, len(pool)), replace=False):
                 rows, flags = self._draw(pool, int(chosen), random)
-                canvases += [augment(pool.canvases[row], self._recipe.augmentation, random) for row in rows]
+                canvases += self._varied(pool.canvases[rows], random)
                 labels += [signer] * len(rows)
                 genuine += flags
                 signer += 1
         stacked = torch.from_numpy(np.stack(canvases)[:, None].astype(np.float32))
         return stacked, torch.tensor(labels), torch.tensor(genuine)
+
+    def _varied(self, own: NDArray[np.uint8], random: np.random.Generator) -> list[NDArray[np.uint8]]:
+        """One signer's canvases [K, H, W] as another signer's, each varied on top as people vary."""
+        hand = imagine_hand(own.shape[1:], self._recipe.signer_variation, random)
+        seen = own if hand is None else [warp(canvas, hand) for canvas in own]
+        return [augment(canvas, self._recipe.augmentation, random) for canvas in seen]
 
     def _draw(self, pool: Pool, signer: int, random: np.random.Generator) -> tuple[list[int], list[bool]]:
         wanted = self._recipe.data

@@ -1,4 +1,4 @@
-"""The decision rule of a verifier, fixed on validation signers alone: fusion, thresholds and calibration."""
+"""The decision rule of a verifier, fixed on validation signers alone: scores, thresholds and calibration."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores, sco
 from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
 
 REFERENCE_COUNTS = (1, 2, 3, 5, 10)
+CONSISTENCY_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Rejected genuine signatures that a convenient entrance may cost, and accepted skilled forgeries that a strict one may.
 CONVENIENCE_FRR = 0.05
 HIGH_SECURITY_FAR = 0.03
@@ -23,11 +24,11 @@ HIGH_SECURITY_FAR = 0.03
 def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int) -> Decision:
     """Choose fusion, operating points and calibration from the validation signers' scores.
 
-    The fusion is the one with the lowest skilled EER, averaged over the reference counts. For each count: ``balanced``
-    is the threshold of the skilled EER, ``convenience`` rejects at most 5 % of genuine samples, ``high-security``
-    accepts at most 3 % of skilled forgeries. Calibration is a logistic regression (Platt 1999) of genuine
-    samples against skilled forgeries with both classes weighted alike, so that a probability of 0.5 means equal
-    likelihood against the hardest impostor.
+    Fusion and consistency weight are those with the lowest skilled EER, averaged over the reference counts. For each
+    count: ``balanced`` is the threshold of the skilled EER, ``convenience`` rejects at most 5 % of genuine samples,
+    ``high-security`` accepts at most 3 % of skilled forgeries. Calibration is a logistic regression (Platt 1999) of
+    genuine samples against skilled forgeries with both classes weighted alike, so that a probability of 0.5 means
+    equal likelihood against the hardest impostor.
 
     Args:
         records: N records of validation signers.
@@ -38,15 +39,19 @@ def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, 
         DataError: the records have no genuine or no forged samples.
     """
     protocols = [make_protocol(records, count, seed=seed) for count in REFERENCE_COUNTS]
-    fusion = min(FUSIONS, key=lambda name: _mean_error(protocols, embeddings, name))
+    rules = [(fusion, weight) for weight in CONSISTENCY_WEIGHTS for fusion in FUSIONS]
+    fusion, weight = min(rules, key=lambda rule: _mean_error(protocols, embeddings, *rule))
     scored = [
-        (protocol.references, score_trials(protocol, embeddings, fusion)) for protocol in protocols if protocol.draws
+        (protocol.references, score_trials(protocol, embeddings, fusion, weight))
+        for protocol in protocols
+        if protocol.draws
     ]
     return Decision(
         fusion=fusion,
         default_operating_point="balanced",
         operating_points=tuple(point for count, trials in scored for point in _operating_points(count, trials)),
         calibrations=tuple(_calibration(count, trials) for count, trials in scored),
+        consistency_weight=weight,
     )
 
 
@@ -60,8 +65,11 @@ def validation_figures(records: Sequence[Record], embeddings: NDArray[np.float32
     return figures
 
 
-def _mean_error(protocols: Sequence[Protocol], embeddings: NDArray[np.float32], fusion: str) -> float:
-    scored = (score_trials(protocol, embeddings, fusion) for protocol in protocols if protocol.draws)
+def _mean_error(
+    protocols: Sequence[Protocol], embeddings: NDArray[np.float32], fusion: str, consistency_weight: float
+) -> float:
+    drawn = [protocol for protocol in protocols if protocol.draws]
+    scored = (score_trials(protocol, embeddings, fusion, consistency_weight) for protocol in drawn)
     return float(np.mean([equal_error_rate(trials.of(GENUINE), trials.of(SKILLED)) for trials in scored]))
 
 
@@ -77,7 +85,7 @@ def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoi
     forged = np.concatenate([trials.of(SKILLED), trials.of(RANDOM)])
     points = []
     for name, row in rows.items():
-        threshold = float(np.clip(curve.thresholds[row], -1, 1))
+        threshold = float(np.clip(curve.thresholds[row], -2, 2))
         far, frr = float((forged >= threshold).mean()), float((trials.of(GENUINE) < threshold).mean())
         points.append(OperatingPoint(name, references, threshold, far, frr))
     return points

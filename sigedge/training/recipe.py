@@ -62,6 +62,28 @@ class Augmentation(_Section):
     erase: float = Field(default=0.2, ge=0, le=1)
 
 
+class SignerVariation(_Section):
+    """Label-blind variation that all samples of a signer in a batch share: it makes other signers of the few there are.
+
+    Attributes:
+        probability: that a signer is varied at all.
+        mirror: probability that left and right change places.
+        flip: probability that top and bottom do.
+        rotation: degrees, the largest turn either way.
+        aspect: natural logarithm of the largest change of the ratio of width to height.
+        shear: the largest horizontal shear, pixels to a pixel.
+        warp: pixels, standard deviation of the smooth displacement field.
+    """
+
+    probability: float = Field(default=0.0, ge=0, le=1)
+    mirror: float = Field(default=0.5, ge=0, le=1)
+    flip: float = Field(default=0.3, ge=0, le=1)
+    rotation: float = Field(default=12.0, ge=0, le=45)
+    aspect: float = Field(default=0.35, ge=0, le=1)
+    shear: float = Field(default=0.4, ge=0)
+    warp: float = Field(default=5.0, ge=0)
+
+
 class Optimisation(_Section):
     """How the weights are found.
 
@@ -89,8 +111,25 @@ class Loss(_Section):
     pair_weight: float = Field(default=1.0, ge=0)
 
 
+class QuantizationAware(_Section):
+    """Fine-tuning of a trained checkpoint as its int8 files will compute it; see `sigedge.training.quantisation`.
+
+    Attributes:
+        steps: batches in all, in place of the optimisation's.
+        learning_rate: peak, likewise: the weights are found, they only have to move off the rounding.
+        range_decay: decay of the moving average of the ranges of activations.
+    """
+
+    steps: PositiveInt = 300
+    learning_rate: PositiveFloat = 1e-4
+    range_decay: float = Field(default=0.99, ge=0, lt=1)
+
+
 class Recipe(_Section):
-    """One model, ready to train."""
+    """One model, ready to train.
+
+    With `quantization_aware` the run is a fine-tuning for int8 and starts from a checkpoint.
+    """
 
     architecture: str
     name: str
@@ -100,8 +139,10 @@ class Recipe(_Section):
     seed: int = 0
     data: DataRecipe
     augmentation: Augmentation = Augmentation()
+    signer_variation: SignerVariation = SignerVariation()
     optimisation: Optimisation = Optimisation()
     loss: Loss = Loss()
+    quantization_aware: QuantizationAware | None = None
 
 
 def load_recipe(path: Path) -> Recipe:

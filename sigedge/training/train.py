@@ -20,12 +20,14 @@ from torch import nn
 
 import sigedge
 from sigedge.data import CanvasSet
+from sigedge.training.batches import Batches
 from sigedge.training.data import TrainingData, load_training_data
 from sigedge.training.decision import fit_decision, validation_figures
 from sigedge.training.lightning_module import VerifierTraining
-from sigedge.training.recipe import Recipe, load_recipe
+from sigedge.training.quantisation import QuantisedDeployment
+from sigedge.training.recipe import QuantizationAware, Recipe, load_recipe
 from sigedge_models import CheckpointInfo, create, folder, load_checkpoint, load_weights, save_checkpoint
-from sigedge_runtime.errors import CheckpointError
+from sigedge_runtime.errors import CheckpointError, RecipeError
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 _EMBED_BATCH = 128
@@ -41,6 +43,7 @@ def train(
     cache: Path = Path(".cache"),
     steps: int | None = None,
     fold: int = 0,
+    quantization_aware: bool = False,
 ) -> Path:
     """Train a model; a run that was interrupted goes on after its last validation.
 
@@ -53,21 +56,24 @@ def train(
         cache: folder for canvases and synthetic signers.
         steps: batches in all, in place of the recipe's.
         fold: test fold of data sets that are split by folds; its signers are never read.
+        quantization_aware: fine-tune `initial` for int8, as the recipe's `quantization_aware` says.
 
     Returns:
         The checkpoint's path.
 
     Raises:
-        RecipeError: the recipe is invalid.
+        RecipeError: the recipe is invalid, or asks for quantization without a checkpoint to start from.
         DataError: the data sets cannot be used.
         CheckpointError: the network does not fit, or its weights became NaN.
         KeyboardInterrupt: Ctrl-C; the same call goes on after the last validation.
     """
-    settings = _with_steps(load_recipe(recipe or folder(name) / "recipe.yaml"), steps)
+    written = load_recipe(recipe or folder(name) / "recipe.yaml")
+    settings = _with_steps(_for_quantization(written, quantization_aware, initial), steps)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     loaded = load_training_data(settings, data, cache, fold=fold)
     model = _start(settings, initial)
-    module = VerifierTraining(model, settings, loaded.pools, lambda m: _figures(m, loaded.validation, settings))
+    network = _network(model, settings, loaded)
+    module = VerifierTraining(network, settings, loaded.pools, lambda m: _figures(m, loaded.validation, settings))
     with _quiet():
         last = out / "last.ckpt"
         try:
@@ -100,6 +106,29 @@ def _with_steps(recipe: Recipe, steps: int | None) -> Recipe:
     return recipe.model_copy(update={"optimisation": optimisation})
 
 
+def _for_quantization(recipe: Recipe, wanted: bool, initial: Path | None) -> Recipe:
+    section = recipe.quantization_aware or (QuantizationAware() if wanted else None)
+    if section is None:
+        return recipe
+    if initial is None:
+        raise RecipeError(
+            "Quantization-aware training fine-tunes a trained model; name its checkpoint with --initial, or train "
+            "without quantization first."
+        )
+    changes = {"steps": section.steps, "learning_rate": section.learning_rate}
+    optimisation = recipe.optimisation.model_copy(update=changes)
+    return recipe.model_copy(update={"optimisation": optimisation, "quantization_aware": section})
+
+
+def _network(model: nn.Module, recipe: Recipe, data: TrainingData) -> nn.Module:
+    """What the loss sees: the model itself, or its deployed graph with fake quantization."""
+    if recipe.quantization_aware is None:
+        return model
+    network = QuantisedDeployment(model, recipe.quantization_aware.range_decay)
+    network.start_ranges(Batches(data.pools, recipe, 0)[0][0])
+    return network
+
+
 def _start(recipe: Recipe, initial: Path | None) -> nn.Module:
     model = create(recipe.architecture, **recipe.config)
     if initial is not None:
@@ -125,7 +154,8 @@ def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
         default_root_dir=out,
         accelerator="auto",
         devices=1,
-        precision="bf16-mixed" if has_bfloat16() else "32-true",
+        # bfloat16 rounds as coarsely as the quantization that is to be learned.
+        precision="bf16-mixed" if has_bfloat16() and recipe.quantization_aware is None else "32-true",
         max_steps=settings.steps,
         # Steps alone decide when it ends: Lightning counts an epoch too many when a run is resumed.
         max_epochs=-1,

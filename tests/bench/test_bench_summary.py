@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigedge.bench.summary import summarise
+from sigedge.bench.summary import ratio_of_medians, summarise
 
 times = st.lists(st.floats(0.001, 1e4), min_size=1, max_size=200)
 
@@ -52,3 +52,24 @@ def test_the_same_sample_gives_the_same_interval() -> None:
 def test_nothing_measured_is_an_error() -> None:
     with pytest.raises(ValueError, match="no measurement"):
         summarise([])
+
+
+@given(times, st.floats(0.1, 10))
+def test_a_ratio_of_proportional_samples_is_certain(sample: list[float], factor: float) -> None:
+    found = ratio_of_medians([factor * value for value in sample], sample)
+    assert found == pytest.approx((factor,) * 3, abs=1e-3)
+
+
+def test_what_disturbs_a_whole_round_cancels() -> None:
+    rng = np.random.default_rng(4)
+    disturbance = rng.choice([1.0, 3.0], size=60)
+    slow, fast = 2 * disturbance, disturbance * rng.uniform(0.98, 1.02, size=60)
+    estimate, low, high = ratio_of_medians(slow.tolist(), fast.tolist())
+    assert estimate == pytest.approx(2, rel=0.03)
+    assert 1.9 < low <= high < 2.1, "though the medians themselves lie anywhere between 1 and 3"
+
+
+@pytest.mark.parametrize(("one", "other"), [([], []), ([1.0], [1.0, 2.0])])
+def test_a_ratio_needs_the_same_rounds(one: list[float], other: list[float]) -> None:
+    with pytest.raises(ValueError, match="same rounds"):
+        ratio_of_medians(one, other)

@@ -86,7 +86,17 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     from sigedge.cli import app
 
     out = tmp_path_factory.mktemp("export") / "bundle"
-    arguments = ["export", str(checkpoint), "--out", str(out), "--format", "onnx", "--precision", "float32"]
+    arguments = [
+        "export",
+        str(checkpoint),
+        "--out",
+        str(out),
+        "--format",
+        "onnx",
+        "--precision",
+        "float32",
+        "--no-cache",
+    ]
     result = CliRunner().invoke(app, [*arguments, "--json", str(out.parent / "export.json")])
     assert result.exit_code == 0, result.output
     return out
@@ -96,6 +106,46 @@ def test_export_writes_a_bundle_and_its_figures(exported: Path) -> None:
     assert (exported / "manifest.json").is_file() and exported.with_name("bundle.zip").is_file()
     found = json.loads((exported.parent / "export.json").read_text())
     assert [row["artifact"] for row in found["parity"]["rows"]] == ["edgesig-float32-onnx"]
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert found["report"] == str(exported.with_name("bundle.report.html"))
+    assert "Unanswered" in page and "Refused." not in page
+
+
+def test_a_refused_export_leaves_a_report_that_says_why(
+    run, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from sigedge_export import load_tolerances
+
+    limits = {
+        precision: replace(limit, max_score_difference=1e-12) for precision, limit in load_tolerances("edgesig").items()
+    }
+    for module in ("sigedge_export.pipeline", "sigedge.export_report"):
+        monkeypatch.setattr(f"{module}.load_tolerances", lambda architecture: limits)
+    options = ("--formats", "onnx", "--precisions", "float32", "--no-cache")
+    result = run("export", checkpoint, "--out", tmp_path / "b", *options)
+    assert result.exit_code == 1 and "max_score_difference" in result.stderr, result.stderr
+    page = (tmp_path / "b.report.html").read_text(encoding="utf-8")
+    assert "Refused." in page and 'class="failed"' in page and not (tmp_path / "b").exists()
+
+
+def test_report_of_a_bundle(run, exported: Path, checkpoint: Path, tmp_path: Path) -> None:
+    options = ("--checkpoint", checkpoint, "--out", tmp_path / "new" / "page.html", "--json", tmp_path / "page.json")
+    result = run("report", exported, *options)
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+    assert "edgesig-float32-onnx" in page and " s</text>" in page, "the export's own record of its steps is used"
+    found = json.loads((tmp_path / "page.json").read_text())
+    row = found["rows"][0]
+    assert row["latency"]["n"] == found["latency_protocol"]["rounds"] and row["latency"]["p50"]["low"] > 0
+    assert row["verdict"] is None and found["verdict"] is None and row["size"] > 1_000_000
+    assert found["meta"]["model"]["name"] == "edgesig" and len(found["meta"]["artifacts"]) == 1
+
+
+def test_report_takes_no_test_part_of_synthetic_signers(run, exported: Path, checkpoint: Path, tmp_path: Path) -> None:
+    result = run("report", exported, "--checkpoint", checkpoint, "--split", "test", "--out", tmp_path / "page.html")
+    assert result.exit_code == 2 and "--index" in result.stderr and not list(tmp_path.iterdir())
 
 
 def test_an_exported_bundle_passes_its_selftest(run, exported: Path) -> None:
@@ -125,6 +175,6 @@ def test_parity_refuses_another_checkpoint(run, master_bundle: Path, checkpoint:
 
 
 def test_a_precision_that_is_not_offered(run, checkpoint: Path, tmp_path: Path) -> None:
-    result = run("export", checkpoint, "--out", tmp_path / "b", "--format", "onnx", "--precision", "float16")
-    assert result.exit_code == 2 and "float16-onnx" in result.stderr
+    result = run("export", checkpoint, "--out", tmp_path / "b", "--formats", "onnx", "--precisions", "float32,mixed")
+    assert result.exit_code == 2 and "mixed-onnx" in result.stderr
     assert not list(tmp_path.iterdir())

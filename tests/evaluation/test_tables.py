@@ -51,7 +51,12 @@ PARITY = {
             "p99_score_difference": 0.004,
             "flipped": 2,
             "eer_difference": {"estimate": 0.001, "low": -0.002, "high": 0.003},
-        }
+            "size": 712_345,
+            "bytes_per_parameter": 1.034,
+            "latency": {"p50": {"estimate": 2.61, "low": 2.5, "high": 2.777}},
+            "verdict": {"short": "no: slower"},
+        },
+        {"artifact": "edgesig-float32-saved_model", "engine": "tensorflow 2.19.0", "latency": None, "verdict": None},
     ],
 }
 BENCH = {
@@ -123,10 +128,20 @@ def test_leaks_parity_and_latency() -> None:
     assert column(leaks, "background and ink, raw") == ["1.00", "1.00"]
     assert column(leaks, "skeleton and texture, canvas") == [ABSENT, ABSENT]
     parity = render("parity", [PARITY])
-    assert column(parity, "artefact on engine") == ["edgesig-int8-tflite on litert 2.1.0"]
-    assert column(parity, "largest score difference") == ["0.01235"]
-    assert column(parity, "flipped decisions") == ["2 of 400"]
-    assert column(parity, "EER change, points [95 %]") == ["+0.10 [-0.20, +0.30]"]
+    shown = {
+        "artefact on engine": "edgesig-int8-tflite on litert 2.1.0",
+        "kB": "712",
+        "bytes a weight": "1.03",
+        "largest score difference": "0.01235",
+        "flipped decisions": "2 of 400",
+        "EER change, points [95 %]": "+0.10 [-0.20, +0.30]",
+        "inference ms [95 %]": "2.61 [2.50, 2.78]",
+        "worth it beside float32": "no: slower",
+    }
+    for heading, cell in shown.items():
+        first, second = column(parity, heading)
+        assert first == cell
+        assert second == ("edgesig-float32-saved_model on tensorflow 2.19.0" if "artefact" in heading else ABSENT)
     latency = render("latency", [{**BENCH, "machine": {"cpu": "CPU"}}])
     assert column(latency, "total ms") == ["7.12 (9.50)"]
     assert column(latency, "infer ms") == [ABSENT]

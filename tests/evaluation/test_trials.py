@@ -18,16 +18,17 @@ Known = Callable[..., tuple[list[Record], NDArray[np.float32]]]
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("weight", [0.0, 0.5])
 @pytest.mark.parametrize("references", [1, 3])
-def test_scores_are_those_of_the_runtime(known: Known, fusion: str, references: int) -> None:
+def test_scores_are_those_of_the_runtime(known: Known, fusion: str, references: int, weight: float) -> None:
     records, embeddings = known(signers=3, genuine=5, forged=3)
     protocol = make_protocol(records, references)
-    trials = score_trials(protocol, embeddings, fusion)
+    trials = score_trials(protocol, embeddings, fusion, weight)
     expected, kinds, owners = [], [], []
     for draw in protocol.draws:
         for kind, queries in ((GENUINE, draw.genuine), (SKILLED, draw.skilled), (RANDOM, draw.random)):
             for query in queries:
-                expected.append(score(embeddings[query], embeddings[list(draw.references)], fusion))
+                expected.append(score(embeddings[query], embeddings[list(draw.references)], fusion, weight))
                 kinds.append(kind)
                 owners.append(draw.signer)
     assert trials.scores == pytest.approx(expected, abs=1e-6)

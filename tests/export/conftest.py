@@ -7,27 +7,46 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from sigedge.export_inputs import calibration_canvases, golden_images, synthetic_parity_set
-from sigedge_export import Export, GoldenImage, ParitySet, Reference, Tolerances, export_bundle, load_reference
-from sigedge_export.chain import run_chain
+from sigedge_export import (
+    Export,
+    ExportOptions,
+    GoldenImage,
+    ParitySet,
+    Reference,
+    Tolerances,
+    export_bundle,
+    load_reference,
+)
+from sigedge_export.chain import Made, run_chain
+from sigedge_export.process import Usage
 from sigedge_export.targets import TARGETS, Target
 from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, write_manifest
 from sigedge_runtime.manifest import Manifest
 from sigedge_runtime.preprocessing import PreprocessSpec
+
+FLOAT_LAYER = "model_2/tf.nn.relu_2/Relu;model_2/tf.math.add_2/Add;model_2/tf.nn.convolution_2/convolution;Const_6"
+FLOAT_ONNX = next(target for target in TARGETS if target.key == "float32-onnx")
+NOTHING = Exception("no fault")
 
 DECISION = {
     "fusion": "mean_max",
     "default_operating_point": "balanced",
     "operating_points": [
         {"name": "balanced", "references": 1, "threshold": 0.5, "far": 0.2, "frr": 0.2},
-        {"name": "balanced", "references": 2, "threshold": 0.6, "far": 0.2, "frr": 0.2},
+        {"name": "balanced", "references": 2, "threshold": 0.2, "far": 0.2, "frr": 0.2},
     ],
-    "calibrations": [{"references": 1, "slope": 10.0, "intercept": -5.0}],
+    "calibrations": [
+        {"references": 1, "slope": 10.0, "intercept": -5.0},
+        {"references": 2, "slope": 10.0, "intercept": -2.0},
+    ],
+    "consistency_weight": 0.5,
 }
 
 
@@ -93,7 +112,25 @@ def tolerances() -> dict[str, Tolerances]:
     exact = Tolerances(1e-4, 5e-5, 0.0005, 0.0005, 0.99, 0.99)
     half = Tolerances(0.005, 0.003, 0.01, 0.005, 0.98, 0.98)
     coarse = Tolerances(0.08, 0.05, 0.02, 0.02, 0.9, 0.9)
-    return {"float32": exact, "float16": half, "int8": coarse}
+    return {
+        "float32": exact,
+        "float16": half,
+        "dynamic_range": coarse,
+        "int8": coarse,
+        "int16_activations": coarse,
+        "mixed": coarse,
+    }
+
+
+@pytest.fixture(scope="session")
+def options() -> ExportOptions:
+    """The small model keeps its third convolution in float; its layers have other names than the flagship's."""
+    return ExportOptions(float_layers=(FLOAT_LAYER,))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hops")
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +141,8 @@ def exported(
     parity_set: ParitySet,
     golden: list[GoldenImage],
     tolerances: dict[str, Tolerances],
+    options: ExportOptions,
+    cache: Path,
 ) -> Export:
     """The small model through every hop of the chain and the gate."""
     return export_bundle(
@@ -113,6 +152,8 @@ def exported(
         parity=parity_set,
         calibration=calibration,
         tolerances=tolerances,
+        options=options,
+        cache=cache,
     )
 
 
@@ -145,21 +186,51 @@ def fake_chain(exported: Export, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Replace the chain by copies of what it made once; files in the returned list replace the ONNX file."""
     spoilt: list[Path] = []
 
-    def copy_artifacts(
-        checkpoint: Path, work: Path, targets: list[Target], *_: object, **__: object
-    ) -> dict[Target, Path]:
+    def copy_artifacts(checkpoint: Path, work: Path, targets: list[Target], *_: object, **__: object) -> Made:
         made = {}
         for target in targets:
             source, copy = exported.bundle / target.file("small"), work / target.key
-            if spoilt and target == TARGETS[0]:
+            if spoilt and target == FLOAT_ONNX:
                 source = spoilt[0]
             shutil.copytree(source, copy) if source.is_dir() else shutil.copy(source, copy)
             made[target] = copy
-        return made
+        return Made(made, ())
 
     assert run_chain.__name__ == "run_chain"
     monkeypatch.setattr("sigedge_export.pipeline.run_chain", copy_artifacts)
     return spoilt
+
+
+class FakeChild:
+    """A step that ends at once and writes a word, or does what `faults` says of the hop."""
+
+    started: ClassVar[list[tuple[str, list[str | Path]]]]
+    faults: ClassVar[dict[str, BaseException | None]]
+
+    def __init__(self, name: str, arguments: list[str | Path], logs: Path, log: str) -> None:
+        self.started.append((log, arguments))
+        self._hop = log
+        self._output = [part for part in arguments if isinstance(part, Path)][-1]
+
+    def poll(self) -> Usage:
+        fault = self.faults.get(self._hop, NOTHING)
+        if isinstance(fault, BaseException) and fault is not NOTHING:
+            raise fault
+        if fault is NOTHING:
+            self._output.write_text(f"made as {self._hop}")
+        return Usage(0.5, 1000)
+
+    def end(self) -> None:
+        """It has ended."""
+
+
+@pytest.fixture
+def fake_children(monkeypatch: pytest.MonkeyPatch) -> type[FakeChild]:
+    """No converter runs: a hop writes its name. `faults` maps a hop to an error, or to None to write nothing."""
+    monkeypatch.setattr(FakeChild, "started", [], raising=False)
+    monkeypatch.setattr(FakeChild, "faults", {}, raising=False)
+    monkeypatch.setattr("sigedge_export.chain.Child", FakeChild)
+    return FakeChild
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,24 +133,64 @@ def test_the_same_input_gives_the_same_bundle(
     assert '"created": "2023-11-14"' in (made[0].bundle / MANIFEST).read_text()
 
 
-@pytest.mark.parametrize("moment", ["torch_to_onnx", "onnx_to_saved_model"])
+@pytest.mark.parametrize("moment", ["float32-onnx", "float32-saved_model"])
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), ExportError("the converter was ended by SIGTERM")])
 def test_an_interruption_leaves_no_half_bundle(
-    moment: str,
-    checkpoint: Path,
-    tmp_path: Path,
-    arguments: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
+    moment: str, fault: BaseException, checkpoint: Path, tmp_path: Path, arguments: dict[str, Any], fake_children: Any
 ) -> None:
-    def interrupt(name: str, step_arguments: list[Any], _: Path) -> None:
-        Path(step_arguments[-1]).write_bytes(b"half")
-        if name == moment:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("sigedge_export.chain.run_step", interrupt)
+    fake_children.faults[moment] = fault
     arguments |= {"formats": ["onnx", "saved_model"]}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(fault)):
         export_bundle(checkpoint, tmp_path / "out", **arguments)
     assert names(tmp_path) == {"out.logs"}
+
+
+@pytest.mark.usefixtures("fake_chain")
+def test_a_full_disc_is_a_sentence_and_leaves_the_older_bundle(
+    exported: Export, checkpoint: Path, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    """No file may grow beyond 20 kB, which is how a quota shows; the zip of the bundle is larger."""
+    shutil.copytree(exported.bundle, tmp_path / "out")
+    before = hash_tree(tmp_path / "out")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(ExportError, match=r"disc of .*out is full .*free some space"):
+            export_bundle(checkpoint, tmp_path / "out", **arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert hash_tree(tmp_path / "out") == before
+    assert names(tmp_path) == {"out", "out.logs"}
+
+
+SIGTERM_PROGRAM = """
+import sys
+sys.argv[1:] = {arguments!r}
+sys.executable = {step!r}
+from sigedge.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_converters_and_removes_the_scratch_folder(
+    checkpoint: Path, tmp_path: Path, repository: Path
+) -> None:
+    step, note = tmp_path / "step", tmp_path / "pid"
+    step.write_text(f"#!/bin/sh\necho $$ > {note}.new && mv {note}.new {note} && exec sleep 600\n")
+    step.chmod(0o755)
+    arguments = ["export", str(checkpoint), "--out", str(tmp_path / "place" / "out"), "--no-cache", "--format", "onnx"]
+    roots = os.pathsep.join(str(repository / root) for root in (".", "models", "export", "runtime"))
+    code = SIGTERM_PROGRAM.format(arguments=[*arguments, "--precision", "float32"], step=str(step))
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": roots})
+    while not note.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait() == 130
+    assert names(tmp_path / "place") == {"out.logs"}
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
 
 
 @pytest.mark.usefixtures("fake_chain")

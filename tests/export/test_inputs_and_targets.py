@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from sigedge_export import ParitySet, Tolerances, choose_targets, load_tolerances
 from sigedge_export.chain import check_calibration
 from sigedge_export.inputs import GENUINE, RANDOM, SKILLED, make_pairs
+from sigedge_export.plan import RECIPES
 from sigedge_export.targets import NOT_OFFERED, TARGETS
 from sigedge_models import names
 from sigedge_runtime.errors import ExportError
@@ -79,7 +81,43 @@ def test_every_combination_is_made_or_declined_with_a_reason() -> None:
 
 
 def test_all_is_everything_that_is_offered() -> None:
-    assert choose_targets(FORMATS, PRECISIONS) == TARGETS
+    assert choose_targets() == choose_targets(FORMATS, PRECISIONS) == TARGETS
+
+
+def test_a_source_stands_before_what_is_made_of_it() -> None:
+    keys = [target.key for target in TARGETS]
+    assert set(RECIPES) == set(keys)
+    assert all(
+        keys.index(recipe.source) < keys.index(key) for key, recipe in RECIPES.items() if recipe.source is not None
+    )
+
+
+def test_what_a_model_declines_is_left_out() -> None:
+    left = choose_targets(declined={"mixed-tflite": "no layers", "int8-onnx": "diverges"})
+    assert {target.key for target in TARGETS} - {target.key for target in left} == {"mixed-tflite", "int8-onnx"}
+    onnx = choose_targets(formats=["onnx"], declined={"int8-onnx": "diverges"})
+    assert [target.key for target in onnx] == ["float32-onnx", "float16-onnx"]
+
+
+@pytest.mark.parametrize(
+    ("formats", "precisions"),
+    [(["onnx"], ["int8"]), (["onnx", "tflite"], ["int8"]), (["onnx", "tflite"], ["float32", "int8"])],
+)
+def test_asking_for_what_a_model_declines_gives_its_reason(formats: list[str], precisions: list[str]) -> None:
+    with pytest.raises(ExportError, match="int8-onnx: diverges"):
+        choose_targets(formats, precisions, {"int8-onnx": "diverges"})
+
+
+def test_a_precision_that_a_model_declines_altogether_gives_its_reason() -> None:
+    with pytest.raises(ExportError, match="mixed-tflite: no layers"):
+        choose_targets(None, ["float32", "mixed"], {"mixed-tflite": "no layers"})
+
+
+@pytest.mark.parametrize(("key", "reason"), NOT_OFFERED.items())
+def test_what_no_model_has_is_refused_by_name(key: str, reason: str) -> None:
+    precision, _, format_ = key.partition("-")
+    with pytest.raises(ExportError, match=re.escape(f"{key}: {reason}")):
+        choose_targets([format_], [precision])
 
 
 def test_the_small_bundle_is_one_file() -> None:
@@ -95,7 +133,8 @@ def test_the_small_bundle_is_one_file() -> None:
     [
         (["coreml"], ["int8"], "Unknown format coreml; choose among"),
         (["onnx"], ["int4"], "Unknown precision int4; choose among"),
-        (["onnx"], ["float16"], "float16-onnx: no engine"),
+        (["onnx"], ["float32", "mixed"], "mixed-onnx: layers are kept"),
+        (["tflite", "saved_model"], ["int8"], "int8-saved_model: a SavedModel"),
         ([], [], "no format or no precision is named"),
     ],
 )
@@ -117,7 +156,7 @@ def test_every_architecture_states_tolerances_for_every_precision(architecture: 
 def test_unreadable_tolerances_are_a_sentence(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "parity.json").write_text(content)
-    monkeypatch.setattr("sigedge_export.tolerances.files", lambda _: tmp_path)
+    monkeypatch.setattr("sigedge_export.tolerances.model_folder", lambda name: tmp_path / name)
     with pytest.raises(ExportError, match=r"parity\.json cannot be read .* max_score_difference"):
         load_tolerances("net")
 
@@ -126,7 +165,7 @@ def test_tolerances_are_read_as_written(tmp_path: Path, monkeypatch: pytest.Monk
     limits = Tolerances(0.1, 0.05, 0.01, 0.005, 0.9, 0.8)
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "parity.json").write_text(json.dumps({"int8": dataclasses.asdict(limits)}))
-    monkeypatch.setattr("sigedge_export.tolerances.files", lambda _: tmp_path)
+    monkeypatch.setattr("sigedge_export.tolerances.model_folder", lambda name: tmp_path / name)
     assert load_tolerances("net") == {"int8": limits}
 
 

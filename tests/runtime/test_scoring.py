@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from sigedge_runtime.decision import FUSIONS, Calibration
 from sigedge_runtime.errors import BundleError, EngineError
-from sigedge_runtime.scoring import fuse, fuse_groups, normalise, probability, score, similarities
+from sigedge_runtime.scoring import consistencies, fuse_groups, normalise, probability, score, scores
 
 Matrix = NDArray[np.float32]
 values = st.floats(-100, 100, width=32)
 fusions = st.sampled_from(FUSIONS)
+weights = st.floats(0, 1)
 
 
 @st.composite
@@ -49,18 +50,41 @@ def test_an_embedding_without_direction_is_refused(bad: list[float]) -> None:
         normalise(np.array([[1, 1], bad], np.float32))
 
 
-@given(embeddings(), fusions, st.floats(1e-2, 1e2))
-def test_a_score_is_a_cosine_and_knows_no_scale(matrix: Matrix, fusion: str, scale: float) -> None:
+@given(embeddings(), fusions, weights, st.floats(1e-2, 1e2))
+def test_a_score_is_bounded_and_knows_no_scale(matrix: Matrix, fusion: str, weight: float, scale: float) -> None:
     query, references = matrix[0], matrix[1:]
-    found = score(query, references, fusion)
-    assert -1 <= found <= 1
-    assert score(query * np.float32(scale), references, fusion) == pytest.approx(found, abs=1e-5)
+    found = score(query, references, fusion, weight)
+    assert abs(found) <= 1 + weight + 1e-6
+    assert score(query * np.float32(scale), references, fusion, weight) == pytest.approx(found, abs=1e-5)
 
 
-@given(embeddings(), fusions)
-def test_a_score_knows_no_order_of_references(matrix: Matrix, fusion: str) -> None:
+@given(embeddings(), fusions, weights)
+def test_a_score_knows_no_order_of_references(matrix: Matrix, fusion: str, weight: float) -> None:
     query, references = matrix[0], matrix[1:]
-    assert score(query, references[::-1], fusion) == pytest.approx(score(query, references, fusion), abs=1e-6)
+    turned = score(query, references[::-1], fusion, weight)
+    assert turned == pytest.approx(score(query, references, fusion, weight), abs=1e-6)
+
+
+@given(embeddings())
+def test_consistency_is_the_mean_cosine_of_different_references(matrix: Matrix) -> None:
+    unit = normalise(matrix)
+    cosines = (unit.astype(np.float64) @ unit.T.astype(np.float64))[np.triu_indices(len(unit), 1)]
+    found = consistencies(np.vstack([unit[:1], unit]), np.array([1, len(unit)]))
+    np.testing.assert_allclose(found, [0.0, cosines.mean()], atol=1e-5)
+
+
+@given(embeddings(), fusions, weights)
+def test_whoever_signs_alike_is_held_to_it(matrix: Matrix, fusion: str, weight: float) -> None:
+    query, references = matrix[0], matrix[1:]
+    assume(len(references) > 1)
+    consistency = float(consistencies(normalise(references), np.array([len(references)]))[0])
+    lowered = score(query, references, fusion) - score(query, references, fusion, weight)
+    assert lowered == pytest.approx(weight * consistency, abs=1e-6)
+
+
+@given(embeddings(), fusions, weights)
+def test_one_reference_says_nothing_of_consistency(matrix: Matrix, fusion: str, weight: float) -> None:
+    assert score(matrix[0], matrix[1:2], fusion, weight) == score(matrix[0], matrix[1:2], fusion)
 
 
 @given(embeddings(), fusions)
@@ -77,14 +101,15 @@ def test_fusions_are_ordered(matrix: Matrix) -> None:
     assert middle == pytest.approx((mean + largest) / 2, abs=1e-6)
 
 
-@given(embeddings(), fusions, st.data())
-def test_many_users_at_once_score_as_one_by_one(matrix: Matrix, fusion: str, data: st.DataObject) -> None:
+@given(embeddings(), fusions, weights, st.data())
+def test_many_users_at_once_score_as_one_by_one(
+    matrix: Matrix, fusion: str, weight: float, data: st.DataObject
+) -> None:
     unit = normalise(matrix)
-    found = similarities(unit[0], unit)
-    cuts = sorted(data.draw(st.sets(st.integers(1, len(found) - 1))))
-    groups = np.split(found, cuts)
-    fused = fuse_groups(found, np.array([len(group) for group in groups], np.intp), fusion)
-    np.testing.assert_allclose(fused, [fuse(group, fusion) for group in groups], atol=1e-12)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(unit) - 1))))
+    groups = np.split(unit, cuts)
+    found = scores(unit[0], unit, np.array([len(group) for group in groups], np.intp), fusion, weight)
+    np.testing.assert_allclose(found, [score(unit[0], group, fusion, weight) for group in groups], atol=1e-6)
 
 
 def test_scores_by_hand() -> None:
@@ -101,7 +126,7 @@ def test_every_user_needs_a_reference(sizes: list[int]) -> None:
 
 def test_an_unknown_fusion_lists_the_known() -> None:
     with pytest.raises(BundleError, match="'median' is unknown; use one of mean, max, mean_max"):
-        fuse(np.array([0.5], np.float32), "median")
+        fuse_groups(np.array([0.5], np.float32), np.array([1]), "median")
 
 
 @given(st.floats(-1, 1), st.floats(0.01, 1e6), st.floats(-1e6, 1e6))

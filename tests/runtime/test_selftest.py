@@ -146,7 +146,7 @@ INVALID: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "one id twice": (lambda d: d["cases"].append(d["cases"][0]), "twice"),
     "unknown query": (lambda d: first_score(d).update(query="nobody"), "unknown cases"),
     "no references": (lambda d: first_score(d).update(references=[]), "references must not be empty"),
-    "score": (lambda d: first_score(d).update(score=1.5), "between -1 and 1"),
+    "score": (lambda d: first_score(d).update(score=2.5), "between -2 and 2"),
     "zero embedding": (lambda d: d["cases"][0].update(embedding=[0.0] * 8), "not zero"),
     "short embedding": (lambda d: d["cases"][0].update(embedding=[1.0]), "differ in size"),
     "other embeddings": (lambda d: [c.update(embedding=[1.0]) for c in d["cases"]], "another size than 8"),

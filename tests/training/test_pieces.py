@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from sigedge.data import Record
 from sigedge.training import Recipe, fit_decision, load_recipe
-from sigedge.training.augmentation import augment
+from sigedge.training.augmentation import augment, imagine_hand, warp
 from sigedge.training.batches import Batches, Pool, make_pool
 from sigedge.training.losses import VerificationLoss
-from sigedge.training.recipe import Augmentation
+from sigedge.training.recipe import Augmentation, SignerVariation
 from sigedge_runtime.errors import DataError, RecipeError
 
 VALUES = {
@@ -27,6 +27,7 @@ VALUES = {
     "data": {"signers_per_batch": {"a": 2, "b": 1}, "genuine": 3, "forged": 2},
     "optimisation": {"steps": 4, "steps_per_epoch": 2},
 }
+RIGID = SignerVariation(probability=1, mirror=0, flip=0, rotation=0, aspect=0, shear=0, warp=0)
 STILL = Augmentation(rotation=0, scale=0, aspect=0, shear=0, shift=0, elastic=0, erase=0)
 
 
@@ -99,6 +100,40 @@ class TestAugmentation:
         settings = STILL.model_copy(update={"shift": 5.0})
         columns = np.nonzero(augment(wave_canvas(), settings, np.random.default_rng(3)))[1]
         assert 15 <= columns.min() <= 25
+
+
+class TestSignerVariation:
+    def hand(self, seed: int = 0, **settings: float) -> np.ndarray:
+        grid = imagine_hand((128, 256), RIGID.model_copy(update=settings), np.random.default_rng(seed))
+        assert grid is not None
+        return warp(wave_canvas(), grid)
+
+    def test_nothing_varied_is_the_same_canvas(self) -> None:
+        assert np.array_equal(self.hand(), wave_canvas())
+
+    def test_mirrors_and_flips(self) -> None:
+        assert np.array_equal(self.hand(mirror=1), wave_canvas()[:, ::-1])
+        assert np.array_equal(self.hand(flip=1), wave_canvas()[::-1])
+
+    def test_leaves_signers_alone_as_often_as_asked(self) -> None:
+        random = np.random.default_rng(0)
+        settings = RIGID.model_copy(update={"probability": 0.25})
+        kept = [imagine_hand((128, 256), settings, random) is None for _ in range(400)]
+        assert np.mean(kept) == pytest.approx(0.75, abs=0.07)
+
+    @given(st.integers(0, 2**32 - 1))
+    def test_keeps_the_ink_on_the_canvas(self, seed: int) -> None:
+        varied = self.hand(seed, **SignerVariation(probability=1).model_dump())
+        assert varied.shape == (128, 256)
+        assert varied.mean() > 0.4 * wave_canvas().mean()
+
+    def test_a_signers_samples_share_one_hand(self) -> None:
+        values = VALUES | {"signer_variation": RIGID.model_dump() | {"mirror": 0.5}, "augmentation": STILL.model_dump()}
+        same = make_pool(np.stack([wave_canvas()] * 7), ["s"] * 7, [True] * 4 + [False] * 3)
+        recipe = Recipe.model_validate(values | {"data": {"signers_per_batch": {"a": 1}, "genuine": 3, "forged": 2}})
+        batches = [Batches({"a": same}, recipe, epoch)[0][0].numpy() for epoch in range(12)]
+        assert all((batch == batch[:1]).all() for batch in batches)
+        assert len({batch[0].tobytes() for batch in batches}) == 2
 
 
 def pool(signers: int, genuine: int = 4, forged: int = 3) -> Pool:

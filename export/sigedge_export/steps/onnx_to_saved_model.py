@@ -43,7 +43,12 @@ def onnx_to_saved_model(onnx_file: Path, saved_model: Path) -> Path:
 
     holder = tf.Module()
     holder.network = network
+    # Some operators of onnx2tf make variables that no layer owns, and TensorFlow saves only what is owned.
+    if loose := list(serve.get_concrete_function().graph.variables):
+        holder.loose = loose
     tf.saved_model.save(holder, str(saved_model), signatures={"serving_default": serve})
+    # It holds a random identifier; without it the same network gives the same bytes.
+    (saved_model / "fingerprint.pb").unlink()
     return saved_model
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 OPSET = 18
 """Read by TensorRT 10 and onnx2tf, and the lowest that PyTorch's exporter writes without converting down."""
 
+STACK_TRACE = "pkg.torch.onnx.stack_trace"
+"""Property of a node that holds paths of the machine it was exported on."""
+
 
 def torch_to_onnx(checkpoint: Path, onnx_file: Path) -> Path:
     """Write the deployed graph of a checkpoint as one self-contained ONNX file.
@@ -26,6 +29,7 @@ def torch_to_onnx(checkpoint: Path, onnx_file: Path) -> Path:
     Raises:
         CheckpointError: the checkpoint cannot be read, or holds NaN or infinite weights.
     """
+    import onnx
     import torch
 
     from sigedge_export.reference import deployed_module
@@ -44,6 +48,11 @@ def torch_to_onnx(checkpoint: Path, onnx_file: Path) -> Path:
         external_data=False,
         verbose=False,
     )
+    graph = onnx.load(onnx_file)
+    for node in graph.graph.node:
+        for entry in [entry for entry in node.metadata_props if entry.key == STACK_TRACE]:
+            node.metadata_props.remove(entry)
+    onnx.save(graph, onnx_file)
     return onnx_file
 
 

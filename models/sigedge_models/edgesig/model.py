@@ -36,13 +36,13 @@ class RepConv(nn.Module):
         y = self.norm(self.conv(x))
         return functional.relu(x + y if self.has_shortcut else y)
 
-    def fuse(self) -> nn.Conv2d:
-        """The one convolution with bias that computes the same in evaluation mode, before ReLU."""
+    def fold(self) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of the one convolution that computes the same in evaluation mode, before ReLU; float64."""
         kernel, bias = _fold(self.conv.weight, self.norm)
         if self.has_shortcut:
             channels = torch.arange(kernel.shape[0])
             kernel[channels, channels, 1, 1] += 1.0
-        return _convolution(kernel, bias, self.stride, padding=1)
+        return kernel, bias
 
 
 def _fold(kernel: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -51,13 +51,6 @@ def _fold(kernel: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     mean, variance = cast(Tensor, norm.running_mean).double(), cast(Tensor, norm.running_var).double()
     scale = norm.weight.double() / torch.sqrt(variance + norm.eps)
     return kernel.double() * scale[:, None, None, None], norm.bias.double() - mean * scale
-
-
-def _convolution(kernel: Tensor, bias: Tensor, stride: int, padding: int) -> nn.Conv2d:
-    out_channels, in_channels, height, width = kernel.shape
-    conv = nn.Conv2d(in_channels, out_channels, (height, width), stride, padding)
-    conv.weight.data, conv.bias = kernel.detach().float(), nn.Parameter(bias.detach().float())
-    return conv
 
 
 class EdgeSig(nn.Module):
@@ -110,11 +103,26 @@ class EdgeSig(nn.Module):
         """
         layers: list[nn.Module] = []
         for block in self.blocks:
-            layers += [cast(RepConv, block).fuse(), nn.ReLU()]
-        first = cast(nn.Conv2d, layers[0])
-        first.weight.data = first.weight.data / CANVAS_SCALE
-        layers.append(_convolution(*_fold(self.project.weight, self.project_norm), stride=1, padding=0))
-        return nn.Sequential(*layers, nn.Flatten(1)).eval()
+            conv, stride = cast(RepConv, block).conv, cast(RepConv, block).stride
+            layers += [nn.Conv2d(conv.in_channels, conv.out_channels, 3, stride, 1), nn.ReLU()]
+        field = cast(tuple[int, int], self.project.kernel_size)
+        layers.append(nn.Conv2d(self.project.in_channels, self.project.out_channels, field))
+        module = nn.Sequential(*layers, nn.Flatten(1)).eval()
+        module.load_state_dict(self.deployed_weights())
+        return module
+
+    def deployed_weights(self) -> dict[str, Tensor]:
+        """Weights of `export_module` by name, float32, as functions of this model's own that can be differentiated.
+
+        Batch normalisation enters with its evaluation statistics: what is trained through these weights is what runs.
+        """
+        folded = [cast(RepConv, block).fold() for block in self.blocks]
+        folded[0] = (folded[0][0] / CANVAS_SCALE, folded[0][1])
+        folded.append(_fold(self.project.weight, self.project_norm))
+        weights: dict[str, Tensor] = {}
+        for number, (kernel, bias) in enumerate(folded):
+            weights[f"{2 * number}.weight"], weights[f"{2 * number}.bias"] = kernel.float(), bias.float()
+        return weights
 
 
 # 128x256 canvas down to 4x8 cells; 0.77 million parameters and 89 million multiply-accumulates once fused.

@@ -26,6 +26,7 @@ _ENGINES = {
     "litert": "litert:LitertEngine",
     "tflite_runtime": "tflite_runtime:TfliteRuntimeEngine",
     "onnxruntime": "onnxruntime:OnnxruntimeEngine",
+    "tensorrt": "tensorrt:TensorrtEngine",
 }
 
 
