@@ -57,8 +57,8 @@ class QuantisedDeployment(nn.Module):
         layers = [(name, layer) for name, layer in deployed.named_modules() if isinstance(layer, _QUANTISED)]
         # The last entry is the embedding's.
         self.register_buffer("ranges", torch.zeros(len(layers) + 1))
-        for place, (_, layer) in enumerate(layers):
-            layer.register_forward_pre_hook(partial(self._quantise_input, place))
+        for place, (name, layer) in enumerate(layers):
+            _reader(deployed, name, layer).register_forward_pre_hook(partial(self._quantise_input, place))
         self._axes = {f"{name}.weight": int(isinstance(layer, nn.ConvTranspose2d)) for name, layer in layers}
         # In a tuple, so that it is no submodule: its own weights are never used, and belong in no checkpoint.
         self._deployed = (deployed,)
@@ -96,6 +96,13 @@ def quantise_kernel(kernel: Tensor, axis: int) -> Tensor:
     scale = kernel.detach().abs().amax(dim=others).clamp_min(_SMALLEST_RANGE) / LEVELS
     zeros = torch.zeros_like(scale, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(kernel, scale, zeros, axis, -LEVELS, LEVELS)
+
+
+def _reader(deployed: nn.Module, name: str, layer: nn.Module) -> nn.Module:
+    """Who reads what a layer reads: the layer, or a wrapper of it alone, such as a shortcut, which passes it on too."""
+    parent = deployed.get_submodule(name.rpartition(".")[0])
+    wraps = parent is not deployed and not isinstance(parent, nn.Sequential) and list(parent.children()) == [layer]
+    return parent if wraps else layer
 
 
 def _deployed_graph(model: nn.Module) -> nn.Module:

@@ -187,3 +187,37 @@ class TestChoice:
         assert "at most 0.3" in verdict([row("mse", 0.1, NO_WORSE)], QDQ, "mse")
         asked = verdict([row("mse", 0.1, NO_WORSE), row("mse", 0.1, WORSE)], QDQ, "mse")
         assert "+0.40 points [+0.10, +0.80]" in asked and "--quantization-aware" in asked
+
+
+class TestBiasCorrection:
+    """Without it the mean of a channel drifts; with it the float model's mean comes back, layer by layer."""
+
+    def means(self, path: Path, canvases: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+        import onnx
+        import onnxruntime
+
+        model = onnx.load(path)
+        names = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+        model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        feeds = [{"canvas": canvas[None, None].astype(np.float32)} for canvas in canvases]
+        runs = [session.run(names, feed) for feed in feeds]
+        return [np.mean([run[place].mean(axis=(0, 2, 3)) for run in runs], axis=0) for place in range(len(names))]
+
+    def test_gives_each_channel_its_mean_back(self, files: dict[str, Path], canvases: NDArray[np.uint8]) -> None:
+        quantise(files, "minmax")
+        kept = files["folder"] / "kept.onnx"
+        paths: list[str | Path] = ["--onnx", files["onnx"], "--calibration", files["calibration"], "--qdq", kept]
+        run_step("onnx_to_qdq", [*paths, "--keep-biases"], files["folder"])
+        exact = self.means(files["onnx"], canvases)
+        drift = [
+            max(
+                float(np.abs(found - wanted).max())
+                for found, wanted in zip(self.means(path, canvases), exact, strict=True)
+            )
+            for path in (kept, files["folder"] / "minmax.onnx")
+        ]
+        assert drift[1] < 1e-4 * max(float(np.abs(wanted).max()) for wanted in exact)
+        assert drift[0] > 20 * drift[1]

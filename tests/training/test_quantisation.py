@@ -222,7 +222,11 @@ def test_the_simulation_rounds_as_the_qdq_file_does(trained: nn.Module, tmp_path
     )
     run_step("torch_to_onnx", ["--checkpoint", checkpoint, "--onnx", tmp_path / "float32.onnx"], tmp_path)
     paths: list[str | Path] = ["--onnx", tmp_path / "float32.onnx", "--qdq", tmp_path / "int8.onnx"]
-    run_step("onnx_to_qdq", [*paths, "--calibration", tmp_path / "canvases.npy", "--ranges", "minmax"], tmp_path)
+    run_step(
+        "onnx_to_qdq",
+        [*paths, "--calibration", tmp_path / "canvases.npy", "--ranges", "minmax", "--keep-biases"],
+        tmp_path,
+    )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), options, providers=["CPUExecutionProvider"])

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_export.calibration.bias import correct_biases
 from sigedge_export.calibration.histogram import Histogram
 from sigedge_export.calibration.ranges import DEFAULT_METHOD, METHODS, choose_ranges
 
 INPUT = "canvas"
 
-QUANTISED_OPERATORS = ["Conv", "ConvTranspose", "Gemm", "MatMul", "Add"]
-"""Only their inputs get a pair: one between a convolution and its ReLU keeps TensorRT from fusing the two."""
+QUANTISED_OPERATORS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
+"""Only their inputs get a pair: one between a convolution and its ReLU keeps TensorRT from fusing the two. An addition
+is not among them: a shortcut reads what is quantised for the layer beside it, whose own sum stays in float."""
 
 OPTIONS = {
     "ActivationSymmetric": True,
@@ -27,14 +29,21 @@ OPTIONS = {
 }
 
 
-def onnx_to_qdq(onnx_file: Path, qdq_file: Path, calibration: Path, ranges: str = DEFAULT_METHOD) -> Path:
-    """Quantise weights per channel and activations per tensor, both signed and symmetric.
+CORRECTION_CANVASES = 64
+"""Enough for the mean of a channel, which is over all of its pixels, too."""
+
+
+def onnx_to_qdq(
+    onnx_file: Path, qdq_file: Path, calibration: Path, ranges: str = DEFAULT_METHOD, *, keep_biases: bool = False
+) -> Path:
+    """Quantise weights per channel and activations per tensor, both signed and symmetric, and correct the biases.
 
     Args:
         onnx_file: input ``canvas`` float32 [1, 1, H, W], output ``embedding`` float32 [1, D].
         qdq_file: file to write; inputs and outputs stay float32.
         calibration: ``.npy`` of canvases uint8 [N, H, W], whose activations set the ranges.
         ranges: one of `sigedge_export.calibration.METHODS`, how the ranges follow from the activations.
+        keep_biases: leave the biases as they are; see `sigedge_export.calibration.bias`.
 
     Returns:
         `qdq_file`.
@@ -67,6 +76,9 @@ def onnx_to_qdq(onnx_file: Path, qdq_file: Path, calibration: Path, ranges: str 
         op_types_to_quantize=QUANTISED_OPERATORS,
         extra_options={**OPTIONS, "TensorQuantOverrides": _overrides(chosen)},
     )
+    if not keep_biases:
+        some = canvases[:: -(-len(canvases) // CORRECTION_CANVASES)]
+        correct_biases(onnx_file, qdq_file, [_feed(canvas) for canvas in some])
     return qdq_file
 
 
@@ -117,8 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--qdq", type=Path, required=True)
     parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--ranges", choices=METHODS, default=DEFAULT_METHOD)
+    parser.add_argument("--keep-biases", action="store_true")
     options = parser.parse_args(arguments)
-    onnx_to_qdq(options.onnx, options.qdq, options.calibration, options.ranges)
+    onnx_to_qdq(options.onnx, options.qdq, options.calibration, options.ranges, keep_biases=options.keep_biases)
 
 
 if __name__ == "__main__":
