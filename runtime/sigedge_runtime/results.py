@@ -80,7 +80,7 @@ class Verdict:
 
     Attributes:
         accepted: whether the score reaches the threshold.
-        score: fused similarity to the references, -1 to 1.
+        score: see `sigedge_runtime.scoring.scores`, -2 to 2.
         probability: calibrated probability that the signature is genuine, 0 to 1, at equal prior odds.
         threshold: of the operating point for this number of references.
         operating_point: name of the operating point.

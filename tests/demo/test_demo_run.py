@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sigedge.cli import app
+from sigedge_runtime.manifest import PRECISIONS
 
 
 @pytest.mark.slow
@@ -21,7 +22,7 @@ def test_the_whole_way_once(repository: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     found = json.loads((out / "demo.json").read_text())
     assert [case["verdict"]["accepted"] for case in found["cases"]] == [True, False, False]
-    assert {row["precision"] for row in found["artifacts"]} == {"float32", "float16", "int8"}
+    assert {row["precision"] for row in found["artifacts"]} == set(PRECISIONS)
     assert (out / "report.html").stat().st_size > 50_000 and (out / "bundle.zip").is_file()
     assert "Skilled forgery: rejected" in result.stdout and "median ms" in result.stdout
 

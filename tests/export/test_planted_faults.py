@@ -319,7 +319,7 @@ def test_the_rehearsal_tries_every_artefact_that_a_device_runs(exported: Export)
         rehearse(bundle, progress=told.append)
         names = {artifact.name for artifact in bundle.artifacts()}
     assert {line.split()[2] for line in told} == names
-    assert len(names) == 5
+    assert len(names) == 9
 
 
 def test_a_truncated_file_is_stopped_and_its_log_kept(

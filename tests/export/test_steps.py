@@ -113,10 +113,15 @@ def test_an_interruption_ends_the_step_and_what_it_started(tmp_path: Path, progr
         wait_for(note.exists)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell that starts the tests in the background has them ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=interrupt)
     watcher.start()
-    with pytest.raises(KeyboardInterrupt):
-        run_step("torch_to_onnx", [], tmp_path)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_step("torch_to_onnx", [], tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     watcher.join()
     for pid in map(int, note.read_text().split()):
         wait_for(lambda pid=pid: not is_running(pid))

@@ -14,9 +14,9 @@ CANVAS_SCALE = 255.0
 class RepConv(nn.Module):
     """A 3x3 convolution with batch normalisation, which is folded into it for inference; ReLU after it.
 
-    Where the shape is kept the input is added before ReLU. Structural re-parameterisation after X. Ding et al., "RepVGG:
-    Making VGG-style ConvNets Great Again", CVPR 2021, section 3, without its 1x1 branches, which double the cost of
-    training on a CPU, and without folding the shortcut: a kernel with a one in its middle loses 15 dB to int8.
+    Where the shape is kept the input is added before ReLU. Structural re-parameterisation after X. Ding et al.,
+    "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section 3, without its 1x1 branches, which double the
+    cost of training on a CPU, and without folding the shortcut: a kernel with a one in its middle loses 15 dB to int8.
 
     Args:
         channels_in: channels read.
