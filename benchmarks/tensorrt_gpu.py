@@ -26,7 +26,7 @@ from sigedge.bench.summary import summarise
 from sigedge.evaluation.results import provenance, write_result
 from sigedge.export_inputs import PARITY_SEED, synthetic_parity_set
 from sigedge_export.inputs import ParitySet, make_pairs
-from sigedge_export.statistics import unit_rows
+from sigedge_export.statistics import pair_scores, score_change
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.engines import open_engine
 from sigedge_runtime.errors import SigedgeError
@@ -150,16 +150,7 @@ def time_runs(session: Session, tensors: list[NDArray[np.float32]], repeats: int
 def compare(found: Embeddings, expected: Embeddings, samples: ParitySet, threshold: float) -> dict[str, float | int]:
     """Cosine scores of all pairs against the reference's: differences, and decisions that flip."""
     pairs = make_pairs(samples)
-    scores = []
-    for embeddings in (found, expected):
-        unit = unit_rows(embeddings)
-        scores.append(np.einsum("pd,pd->p", unit[pairs.reference], unit[pairs.query]))
-    differences = np.abs(scores[0] - scores[1])
-    return {
-        "max_score_difference": float(differences.max()),
-        "p99_score_difference": float(np.percentile(differences, 99)),
-        "flipped": int(((scores[0] >= threshold) != (scores[1] >= threshold)).sum()),
-    }
+    return asdict(score_change(pair_scores(expected, pairs), pair_scores(found, pairs), threshold))
 
 
 def describe_gpu() -> dict[str, str]:

@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sigedge_export import vectors
+from sigedge_export.inputs import GoldenImage
 from sigedge_export.reference import Reference, model_folder
 from sigedge_export.targets import Target
 from sigedge_export.tolerances import Tolerances
@@ -38,8 +39,57 @@ TOOLS = (
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def assemble(
+    folder: Path,
+    made: Mapping[Target, Path],
+    checkpoint: Path,
+    reference: Reference,
+    golden: Sequence[GoldenImage],
+    tolerances: Mapping[str, Tolerances],
+    names: Mapping[Target, str] | None = None,
+) -> Manifest:
+    """Make a bundle folder: golden vectors, artefacts, model card and manifest.
+
+    Args:
+        folder: to make.
+        made: the file (folder for a SavedModel) of each target, which moves into the bundle.
+        checkpoint: the file that was exported.
+        reference: the same, loaded.
+        golden: images of the golden vectors.
+        tolerances: of the parity gate by precision; every one of the targets.
+        names: of the artefacts; None calls each after its model and target.
+
+    Raises:
+        BundleError: the checkpoint's preprocessing, decision rule or another entry is invalid.
+        ExportError: the golden images are unusable, the architecture has no model card, or SOURCE_DATE_EPOCH is set
+            and is no time.
+    """
+    info = reference.info
+    spec = PreprocessSpec.from_dict(info.preprocess)
+    decision = Decision.from_dict(info.decision, "the checkpoint's decision")
+    size = vectors.write_vectors(folder, golden, spec, decision, reference.embed).shape[1]
+    artifacts = []
+    for target, path in made.items():
+        _place(path, folder / target.file(info.name))
+        name = None if names is None else names[target]
+        artifacts.append(describe(folder, target, info.name, size, spec, tolerances[target.precision], name))
+    copy_card(info.architecture, folder)
+    return finish(folder, checkpoint, reference, artifacts, spec)
+
+
+def _place(source: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(source, destination)
+
+
 def describe(
-    folder: Path, target: Target, model: str, size: int, spec: PreprocessSpec, tolerances: Tolerances
+    folder: Path,
+    target: Target,
+    model: str,
+    size: int,
+    spec: PreprocessSpec,
+    tolerances: Tolerances,
+    name: str | None = None,
 ) -> Artifact:
     """The manifest's entry for an artefact that lies in a bundle folder.
 
@@ -50,13 +100,14 @@ def describe(
         size: length of the embedding.
         spec: preprocessing, for the canvas size.
         tolerances: of the artefact's precision.
+        name: of the artefact; None calls it after model and target.
     """
     file = target.file(model)
     path = folder / file
     tensors = target.tensors(spec.canvas_height, spec.canvas_width, size)
     parts = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
     return Artifact(
-        name=f"{model}-{target.key}",
+        name=f"{model}-{target.key}" if name is None else name,
         file=file,
         format=target.format,
         precision=target.precision,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sigedge_export.audits.facts import FileFacts, Finding, Inspection, Placement, require_sound
+from sigedge_export.audits.facts import REMEDY, FileFacts, Finding, Inspection, Placement, require_sound
 from sigedge_export.audits.onnx import inspect_onnx
 from sigedge_export.audits.tflite import inspect_tflite
 from sigedge_export.audits.whole import inspect_whole
@@ -29,7 +29,6 @@ from sigedge_runtime.selftest import read_vectors
 __all__ = ["Audit", "FileFacts", "Finding", "Placement", "Run", "Unmeasured", "audit", "examine", "golden_canvases"]
 
 Progress = Callable[[str], None]
-REMEDY = "read the logs of the export and report it as a bug"
 
 
 @dataclass(frozen=True)

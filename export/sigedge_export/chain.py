@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -192,9 +191,3 @@ class _Run:
     def _report(self, hop: Hop) -> None:
         self.hops[hop.name] = hop
         self._watch(hop)
-
-
-def place(source: Path, destination: Path) -> None:
-    """Move a file or folder into a bundle, making the folders above it."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(source, destination)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
-from sigedge_runtime._atomic import write_atomically
 from sigedge_runtime._protobuf import fields, length_field
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.bundle import Bundle, hash_file, hash_files, write_manifest
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.manifest import Artifact, Manifest

@@ -22,7 +22,9 @@ from sigedge_export.statistics import (
     eer_difference,
     effective_rank,
     equal_error_rate,
-    unit_rows,
+    pair_scores,
+    score_change,
+    share_at_or_above,
     variance,
 )
 from sigedge_runtime.bundle import Bundle
@@ -181,9 +183,9 @@ def measure_parity(
     manifest = bundle.manifest
     point = manifest.decision.operating_point(manifest.decision.default_operating_point, 1)
     pairs = make_pairs(samples)
-    trial = _Trial(pairs, reference_embeddings, _scores(reference_embeddings, pairs), point.threshold)
+    trial = _Trial(pairs, reference_embeddings, pair_scores(reference_embeddings, pairs), point.threshold)
     audited = audit(bundle, samples.canvases, progress=progress)
-    scores = tuple(_scores(run.embeddings, pairs) for run in audited.runs)
+    scores = tuple(pair_scores(run.embeddings, pairs) for run in audited.runs)
     return ParityReport(
         model=f"{manifest.model.name} {manifest.model.version}",
         source=samples.source,
@@ -193,7 +195,7 @@ def measure_parity(
         operating_point=point.name,
         threshold=point.threshold,
         reference_eer=trial.eer,
-        reference_accepted=float((trial.scores >= point.threshold).mean()),
+        reference_accepted=share_at_or_above(trial.scores, point.threshold),
         rows=tuple(_compare(run, found, trial) for run, found in zip(audited.runs, scores, strict=True)),
         unmeasured=audited.unmeasured,
         files=audited.files,
@@ -202,17 +204,8 @@ def measure_parity(
     )
 
 
-def _scores(embeddings: NDArray[np.float32], pairs: Pairs) -> NDArray[np.float64]:
-    unit = unit_rows(embeddings)
-    scores: NDArray[np.float64] = np.einsum("pd,pd->p", unit[pairs.reference], unit[pairs.query])
-    return scores
-
-
 def _compare(run: Run, scores: NDArray[np.float64], trial: _Trial) -> ArtifactParity:
     artifact, embeddings = run.artifact, run.embeddings
-    differences = np.abs(scores - trial.scores)
-    accepted = scores >= trial.threshold
-    flipped = accepted != (trial.scores >= trial.threshold)
     scored, genuine, signers = trial.scored, trial.genuine, trial.pairs.signer
     return ArtifactParity(
         artifact=artifact.name,
@@ -220,15 +213,12 @@ def _compare(run: Run, scores: NDArray[np.float64], trial: _Trial) -> ArtifactPa
         precision=artifact.precision,
         engine=f"{run.engine} {run.version}",
         delegate="not known" if run.placement is None else str(run.placement),
-        max_score_difference=float(differences.max()),
-        p99_score_difference=float(np.percentile(differences, 99)),
-        flipped=int(flipped.sum()),
-        flipped_decisions=float(flipped.mean()),
+        **asdict(score_change(trial.scores, scores, trial.threshold)),
         eer=float(equal_error_rate(scores[scored], genuine[scored])[0]),
         eer_difference=eer_difference(trial.scores[scored], scores[scored], genuine[scored], signers[scored]),
         variance_ratio=_ratio(variance(embeddings), variance(trial.embeddings)),
         effective_rank_ratio=_ratio(effective_rank(embeddings), effective_rank(trial.embeddings)),
-        accepted=float(accepted.mean()),
+        accepted=share_at_or_above(scores, trial.threshold),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_export import assembly
-from sigedge_export.chain import Hop, Made, Watch, check_calibration, place, run_chain
+from sigedge_export.chain import Hop, Made, Watch, check_calibration, run_chain
 from sigedge_export.gate import gate
 from sigedge_export.hop_cache import HopCache
 from sigedge_export.inputs import GoldenImage, ParitySet
@@ -23,7 +23,6 @@ from sigedge_export.reference import Reference, load_reference, model_folder
 from sigedge_export.rehearsal import rehearse
 from sigedge_export.targets import Target, choose_targets
 from sigedge_export.tolerances import Tolerances, load_tolerances
-from sigedge_export.vectors import write_vectors
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import ExportError, ParityError
@@ -56,6 +55,7 @@ def export_bundle(
     *,
     golden: Sequence[GoldenImage],
     parity: ParitySet,
+    reference: Reference | None = None,
     calibration: NDArray[np.uint8] | None = None,
     formats: Sequence[str] | None = None,
     precisions: Sequence[str] | None = None,
@@ -76,6 +76,7 @@ def export_bundle(
         out: folder to write; an older bundle there is replaced.
         golden: images of the golden vectors.
         parity: labelled canvases for the parity gate.
+        reference: the checkpoint, loaded; None loads it.
         calibration: canvases uint8 [N, H, W], about 200; needed for int8, int16 activations and mixed precision.
         formats: see `sigedge_runtime.manifest.FORMATS`; None takes all that the model offers.
         precisions: see `sigedge_runtime.manifest.PRECISIONS`; None takes all that the model offers.
@@ -94,8 +95,9 @@ def export_bundle(
             ``out.failed.json``.
     """
     assembly.check_destination(out)
-    progress("load checkpoint")
-    reference = load_reference(checkpoint)
+    if reference is None:
+        progress("load checkpoint")
+        reference = load_reference(checkpoint)
     architecture = reference.info.architecture
     options = options or load_options(architecture)
     targets = choose_targets(formats, precisions, options.not_offered)
@@ -119,7 +121,9 @@ def export_bundle(
         )
         _write_hops(logs, made)
         bundle = scratch / "bundle"
-        _assemble(bundle, made.files, checkpoint, reference, golden, limits, progress)
+        progress("golden vectors")
+        assembly.assemble(bundle, made.files, checkpoint, reference, golden, limits)
+        label_bundle(bundle)
         report = _prove(bundle, reference, parity, limits, out, made.hops, progress, witness)
         archive = assembly.publish(bundle, out)
     return Export(out, archive, report, made.hops)
@@ -155,31 +159,6 @@ def _fresh_logs(out: Path) -> Path:
 def _write_hops(logs: Path, made: Made) -> None:
     content = [hop.to_dict() for hop in made.hops]
     (logs / "hops.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def _assemble(
-    bundle: Path,
-    made: Mapping[Target, Path],
-    checkpoint: Path,
-    reference: Reference,
-    golden: Sequence[GoldenImage],
-    tolerances: Mapping[str, Tolerances],
-    progress: Progress,
-) -> None:
-    progress("golden vectors")
-    info = reference.info
-    spec = PreprocessSpec.from_dict(info.preprocess)
-    decision = Decision.from_dict(info.decision, "the checkpoint's decision")
-    canvases = write_vectors(bundle, golden, spec, decision, reference.embed)
-    size = reference.embed(canvases[:1]).shape[1]
-    for target, path in made.items():
-        place(path, bundle / target.file(info.name))
-    artifacts = [
-        assembly.describe(bundle, target, info.name, size, spec, tolerances[target.precision]) for target in made
-    ]
-    assembly.copy_card(info.architecture, bundle)
-    assembly.finish(bundle, checkpoint, reference, artifacts, spec)
-    label_bundle(bundle)
 
 
 def _check_limits(tolerances: Mapping[str, Tolerances], targets: Sequence[Target]) -> None:

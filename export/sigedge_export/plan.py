@@ -45,7 +45,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     **{
         f"{precision}-tflite": Recipe(
-            "saved_model_to_tflite", "float32-saved_model", "--saved-model", f"--{precision}", _TF
+            "saved_model_to_tflite", "float32-saved_model", "--saved-model", f"--{precision}", (*_TF, "ai-edge-litert")
         )
         for precision in ("float32", "float16", "int8")
     },

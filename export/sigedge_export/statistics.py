@@ -1,4 +1,4 @@
-"""The few statistics of the parity gate: error rates, a paired bootstrap over signers, and collapse."""
+"""The few statistics of the parity gate: changed scores, error rates, a paired bootstrap over signers, and collapse."""
 
 from __future__ import annotations
 
@@ -8,12 +8,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_export.inputs import Pairs
+
 Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Embeddings = NDArray[np.floating[Any]]
 
 REPLICATES = 2000
 _CHUNK = 100
+
+
+@dataclass(frozen=True)
+class ScoreChange:
+    """How far the scores of pairs of signatures are from the reference's, and what that decides.
+
+    Attributes:
+        max_score_difference: largest absolute difference of a pair's score.
+        p99_score_difference: 99th percentile of those differences.
+        flipped: pairs decided otherwise at the threshold.
+        flipped_decisions: the same as a share of all pairs.
+    """
+
+    max_score_difference: float
+    p99_score_difference: float
+    flipped: int
+    flipped_decisions: float
+
+
+def pair_scores(embeddings: Embeddings, pairs: Pairs) -> Scores:
+    """Cosines float64 [P] of pairs of embeddings [N, D] of any length; 0 where one of the two is zero."""
+    unit = unit_rows(embeddings)
+    scores: Scores = np.einsum("pd,pd->p", unit[pairs.reference], unit[pairs.query])
+    return scores
+
+
+def score_change(reference: Scores, candidate: Scores, threshold: float) -> ScoreChange:
+    """What `candidate` changed of the scores `reference` of the same pairs, [P] each with P at least 1.
+
+    Args:
+        reference: scores of the model that is right.
+        candidate: scores of the one that is measured.
+        threshold: a score at or above it is accepted.
+    """
+    differences = np.abs(candidate - reference)
+    flipped = (candidate >= threshold) != (reference >= threshold)
+    return ScoreChange(
+        max_score_difference=float(differences.max()),
+        p99_score_difference=float(np.percentile(differences, 99)),
+        flipped=int(flipped.sum()),
+        flipped_decisions=float(flipped.mean()),
+    )
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ ENCODING = {".png": [cv2.IMWRITE_PNG_COMPRESSION, 9], ".jpg": [cv2.IMWRITE_JPEG_
 
 def write_vectors(
     bundle: Path, images: Sequence[GoldenImage], spec: PreprocessSpec, decision: Decision, embed: Embed
-) -> NDArray[np.uint8]:
+) -> NDArray[np.float32]:
     """Write ``vectors/`` into a bundle folder.
 
     The canvases are made from the files as written, so that what a decoder does to them is part of the
@@ -46,7 +46,7 @@ def write_vectors(
         embed: canvases uint8 [N, H, W] to the reference model's embeddings float32 [N, D].
 
     Returns:
-        The canvases, uint8 [N, H, W].
+        The embeddings of the images, float32 [N, D].
 
     Raises:
         ExportError: an id is not unique, an image shows no usable signature, or no signer has two genuine
@@ -65,7 +65,7 @@ def write_vectors(
         "scores": list(_comparisons(images, embeddings, decision)),
     }
     (bundle / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return canvases
+    return embeddings
 
 
 def _check_images(images: Sequence[GoldenImage]) -> None:

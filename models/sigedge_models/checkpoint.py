@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -12,11 +11,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from sigedge_models.registry import create
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import CheckpointError
+
+TASKS = ("verification", "classification", "image")
+"""What a network returns for a canvas: an embedding, the scores of classes (before softmax or sigmoid), or an image in
+rows, [N, H*W] of values 0 to 255."""
 
 _KEY = "sigedge"
 
@@ -30,11 +34,14 @@ class CheckpointInfo:
         config: arguments of that architecture.
         name: name of the trained model.
         version: version of the trained model.
-        preprocess: `PreprocessSpec.to_dict()` of its canvases.
-        decision: `Decision` in plain values: fusion, operating points and calibration, fixed on validation signers.
+        preprocess: `PreprocessSpec.to_dict()` of its canvases; of an ``image`` network their size alone.
+        decision: `Decision` in plain values: fusion, operating points and calibration, fixed on validation signers;
+            what a classifier needs beside its scores, e.g. when to reject.
         training: data sets, signers, recipe and what else made it.
         licence: licence state of the weights, one sentence.
         seed: seed of the training.
+        task: one of `TASKS`, what the network's output is.
+        labels: names of a classifier's outputs, in their order.
     """
 
     architecture: str
@@ -46,21 +53,34 @@ class CheckpointInfo:
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     seed: int = 0
+    task: str = "verification"
+    labels: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise TypeError(f"task {self.task!r} is none of {', '.join(TASKS)}")
 
 
-def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo) -> Path:
+def save_checkpoint(path: Path, model: nn.Module, info: CheckpointInfo, *, half: bool = False) -> Path:
     """Write weights and info to a safetensors file, whole or not at all.
+
+    Args:
+        path: file to write.
+        model: its weights.
+        info: stands in the file's header.
+        half: store floating-point weights as float16, at half the size. The model keeps the rounded weights, so that
+            what is measured with it afterwards is what the file holds.
 
     Raises:
         CheckpointError: a weight is not finite.
     """
     state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        model.load_state_dict(state)
     _check_finite(path, state)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
-    save_file(state, temporary, metadata={_KEY: json.dumps(asdict(info), sort_keys=True)})
-    os.replace(temporary, path)
-    return path
+    # `save_file` would make a file that nobody else can read, whatever the umask.
+    return write_atomically(path, save(state, metadata={_KEY: json.dumps(asdict(info), sort_keys=True)}))
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:

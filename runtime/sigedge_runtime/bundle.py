@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from sigedge_runtime._atomic import atomic_path, write_atomically
 from sigedge_runtime._integrity import (
     MANIFEST,
     check_artifact,
@@ -26,6 +25,7 @@ from sigedge_runtime._integrity import (
     read_signature,
 )
 from sigedge_runtime._zip import extract_zip
+from sigedge_runtime.atomic import atomic_path, write_atomically
 from sigedge_runtime.errors import BundleError
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.signing import SIGNATURE, KeyFile, Signature, check_signature, sign_manifest

@@ -75,7 +75,7 @@ def consistencies(references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.flo
         float64 [users], -1 to 1; 0 for a user with one reference, about whom nothing is known.
     """
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
-    sums = np.add.reduceat(references.astype(np.float64), starts, axis=0)
+    sums = np.add.reduceat(references, starts, axis=0, dtype=np.float64)
     # The squared length of the sum is the sum of all K * K cosines; K of them are of vectors with themselves.
     pairs = np.maximum(sizes * (sizes - 1), 1)
     return np.where(sizes > 1, (np.einsum("ud,ud->u", sums, sums) - sizes) / pairs, 0.0)

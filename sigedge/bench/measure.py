@@ -144,7 +144,6 @@ def _measure(
     return {
         "engine": engine,
         "engine_version": engine_class(engine).version(),
-        "delegate": "CPU",
         "artifact": artifact.name,
         "format": artifact.format,
         "precision": artifact.precision,

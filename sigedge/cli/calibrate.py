@@ -10,8 +10,7 @@ import typer
 
 from sigedge.cli.console import Output
 from sigedge.cli.guard import REJECTED, guard
-from sigedge.cli.inputs import read_part, read_splits
-from sigedge.cli.parity import parity_set
+from sigedge.cli.inputs import parity_set, read_part, read_splits
 from sigedge.cli.types import DatasetsOption, FoldOption, JsonOption, SplitsOption
 
 if TYPE_CHECKING:
@@ -35,6 +34,16 @@ class RealData:
     datasets: list[str]
     splits: Path | None
     fold: int
+
+    def training_records(self) -> list[Record]:
+        """Records of the training signers; none without an index.
+
+        Raises:
+            DataError: the index or split cannot be used, or has no such signers.
+        """
+        if self.index is None:
+            return []
+        return read_part(self.index, self.datasets, "train", splits=self.splits, fold=self.fold)
 
 
 @guard(kept="Nothing was written, and an older file is as it was.")
@@ -129,9 +138,7 @@ def _require_one(out: Path | None, lint: Path | None, compare: Path | None) -> N
 def _draw(real: RealData, count: int, seed: int | None, spec: PreprocessSpec) -> CalibrationSet:
     from sigedge.export_inputs import CALIBRATION_SEED, calibration_set
 
-    records: list[Record] = []
-    if real.index is not None:
-        records = read_part(real.index, real.datasets, "train", splits=real.splits, fold=real.fold)
+    records = real.training_records()
     return calibration_set(count, spec, records, seed=CALIBRATION_SEED if seed is None else seed)
 
 

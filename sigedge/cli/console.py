@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,16 +89,9 @@ def complain(sentence: str) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step, making its folder: the old content or the new, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    from sigedge_runtime.atomic import write_atomically
+
+    write_atomically(path, text.encode())
 
 
 def _console(*, stderr: bool) -> Console:

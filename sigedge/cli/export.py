@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,12 +15,16 @@ from sigedge.cli.calibrate import RealData, checked_calibration
 from sigedge.cli.console import Output
 from sigedge.cli.export_tree import shown
 from sigedge.cli.guard import guard
-from sigedge.cli.inputs import read_part
-from sigedge.cli.parity import parity_set, show_parity
+from sigedge.cli.inputs import parity_set
+from sigedge.cli.parity import show_parity
 from sigedge.cli.types import DatasetsOption, FoldOption, JsonOption, RealIndexOption, SplitsOption
 
 if TYPE_CHECKING:
-    from sigedge.data import Record
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sigedge_export import Target
+    from sigedge_runtime.preprocessing import PreprocessSpec
 
 CACHE = Path(".cache") / "export"
 
@@ -66,7 +70,7 @@ def export(
     With --index, ranges are calibrated on training signers of real data as well as synthetic ones, and parity is
     measured on validation signers.
     """
-    from sigedge.export_inputs import calibration_canvases, golden_images
+    from sigedge.export_inputs import golden_images
     from sigedge.export_report import report_of_export
     from sigedge_export import choose_targets, export_bundle, load_options, load_reference
     from sigedge_runtime.preprocessing import PreprocessSpec
@@ -74,24 +78,23 @@ def export(
     output = Output(json)
     formats, precisions = _names(formats), _names(precisions)
     choose_targets(formats, precisions)  # refuses a typing error before the weights are read
-    info = load_reference(checkpoint).info
-    choose_targets(formats, precisions, load_options(info.architecture).not_offered)
-    spec = PreprocessSpec.from_dict(info.preprocess)
+    reference = load_reference(checkpoint)
+    targets = choose_targets(formats, precisions, load_options(reference.info.architecture).not_offered)
+    spec = PreprocessSpec.from_dict(reference.info.preprocess)
     report = out.with_name(f"{out.name}.report.html")
-    records: list[Record] = []
-    if index is not None:
-        records = read_part(index, dataset or [], "train", splits=splits, fold=fold)
     real = RealData(index, dataset or [], splits, fold)
     given = None if calibration is None else checked_calibration(output, calibration, real, spec)
     with _stopped_by_sigterm(), shown(output) as view:
-        view.stage("draw calibration, parity and golden signatures")
+        view.stage("draw signatures")
+        canvases = given.canvases if given else _drawn(targets, real, spec)
         samples = parity_set(index, dataset or [], spec, splits=splits, fold=fold)
         made = export_bundle(
             checkpoint,
             out,
             golden=golden_images(spec=spec),
             parity=samples,
-            calibration=given.canvases if given else calibration_canvases(spec=spec, records=records),
+            reference=reference,
+            calibration=canvases,
             formats=formats,
             precisions=precisions,
             cache=None if no_cache else cache,
@@ -111,6 +114,15 @@ def export(
             "parity": made.report.to_dict(),
         }
     )
+
+
+def _drawn(targets: Sequence[Target], real: RealData, spec: PreprocessSpec) -> NDArray[np.uint8] | None:
+    """Calibration canvases, of real training signers too; None when no target takes any."""
+    from sigedge.export_inputs import calibration_canvases
+
+    if not any(target.calibrated for target in targets):
+        return None
+    return calibration_canvases(spec=spec, records=real.training_records())
 
 
 def _names(values: list[str] | None) -> list[str] | None:

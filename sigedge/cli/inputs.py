@@ -1,16 +1,20 @@
-"""Reading what the user typed: image arguments, lists of numbers, data sets."""
+"""Reading what the user typed: image arguments, lists of numbers, data sets, and what parity is measured on."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigedge.data import Record, Splits
     from sigedge.data.splits import Part
+    from sigedge_export import ParitySet
+    from sigedge_runtime.bundle import Bundle
+    from sigedge_runtime.preprocessing import PreprocessSpec
 
+WEIGHTS = Path("models") / "weights"
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -119,3 +123,75 @@ def read_splits(index: Path, splits: Path | None) -> Splits:
     if splits is None and not beside.is_file():
         return {}
     return load_splits(splits or beside)
+
+
+def parity_part(split: str, index: Path | None) -> Part:
+    """The part of the split that was asked for.
+
+    Raises:
+        DataError: it is neither validation nor test, or synthetic signers are asked for a test part.
+    """
+    from sigedge_runtime.errors import DataError
+
+    if split == "validation":
+        return "validation"
+    if split != "test":
+        raise DataError(f"Parity is measured on the split validation or test, not {split!r}; choose one of them.")
+    if index is None:
+        raise DataError("Synthetic signers have no test part; name real ones with --index, or leave --split out.")
+    return "test"
+
+
+def parity_set(
+    index: Path | None,
+    datasets: list[str],
+    spec: PreprocessSpec,
+    *,
+    splits: Path | None,
+    fold: int,
+    part: Part = "validation",
+) -> ParitySet:
+    """Signers of one part of real data sets, or synthetic signers when no index is given.
+
+    Raises:
+        DataError: the index has no such data set or part, or no usable image.
+    """
+    from sigedge.export_inputs import parity_set_from_records, synthetic_parity_set
+
+    if index is None:
+        return synthetic_parity_set(spec=spec)
+    records = read_part(index, datasets, part, splits=splits, fold=fold)
+    names = ", ".join(sorted({record.dataset for record in records}))
+    return parity_set_from_records(records, f"{part} signers of {names}", spec)
+
+
+def parity_meta(bundle: Bundle) -> dict[str, Any]:
+    """Date, machine, versions, seed and what was compared."""
+    from sigedge.evaluation.results import provenance
+    from sigedge.export_inputs import PARITY_SEED
+
+    model = bundle.manifest.model
+    described = {"name": model.name, "version": model.version, "checkpoint_sha256": model.checkpoint_sha256}
+    hashes = {artifact.name: artifact.sha256 for artifact in bundle.manifest.artifacts}
+    return provenance(model=described, artifacts=hashes, seed=PARITY_SEED)
+
+
+def find_checkpoint(bundle: Bundle, checkpoint: Path | None) -> Path:
+    """The checkpoint a bundle was made from.
+
+    Raises:
+        CheckpointError: it is not there, or is another one.
+    """
+    from sigedge_runtime.bundle import hash_file
+    from sigedge_runtime.errors import CheckpointError
+
+    model = bundle.manifest.model
+    path = checkpoint or WEIGHTS / f"{model.name}.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint at {path}; name the one of {model.name} with --checkpoint.")
+    if hash_file(path) != model.checkpoint_sha256:
+        raise CheckpointError(
+            f"{path} is not the checkpoint that the bundle {model.name} {model.version} was exported from; "
+            "name that one with --checkpoint, or export the bundle again."
+        )
+    return path

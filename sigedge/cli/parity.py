@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sigedge.cli.console import Output
 from sigedge.cli.guard import guard
-from sigedge.cli.inputs import read_part
+from sigedge.cli.inputs import find_checkpoint, parity_meta, parity_part, parity_set
 from sigedge.cli.parity_lab import show_bisect, show_sensitivity
 from sigedge.cli.types import (
     BundleArgument,
+    CheckpointOption,
     DatasetsOption,
     FoldOption,
     JsonOption,
     RealIndexOption,
+    SplitOption,
     SplitsOption,
 )
 
 if TYPE_CHECKING:
-    from sigedge.data.splits import Part
     from sigedge_export import ParityReport, ParitySet
     from sigedge_runtime.bundle import Bundle
-    from sigedge_runtime.preprocessing import PreprocessSpec
-
-WEIGHTS = Path("models") / "weights"
 
 
 @guard()
 def parity(
     bundle: BundleArgument = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", help="The PyTorch weights.", show_default="models/weights/MODEL.safetensors"),
-    ] = None,
+    checkpoint: CheckpointOption = None,
     index: RealIndexOption = None,
     dataset: DatasetsOption = None,
     splits: SplitsOption = None,
     fold: FoldOption = 0,
-    split: Annotated[
-        str, typer.Option("--split", help="validation or test: whose pairs; nothing may be chosen on test signers.")
-    ] = "validation",
+    split: SplitOption = "validation",
     bisect: Annotated[
         str | None,
         typer.Option("--bisect", metavar="ARTEFACT", help="Find the layer where an error enters.", show_default=False),
@@ -129,46 +122,6 @@ def _mixed_tolerance(bundle: Bundle) -> float:
     return tolerances["mixed"].p99_score_difference
 
 
-def parity_part(split: str, index: Path | None) -> Part:
-    """The part of the split that was asked for.
-
-    Raises:
-        DataError: it is neither validation nor test, or synthetic signers are asked for a test part.
-    """
-    from sigedge_runtime.errors import DataError
-
-    if split == "validation":
-        return "validation"
-    if split != "test":
-        raise DataError(f"Parity is measured on the split validation or test, not {split!r}; choose one of them.")
-    if index is None:
-        raise DataError("Synthetic signers have no test part; name real ones with --index, or leave --split out.")
-    return "test"
-
-
-def parity_set(
-    index: Path | None,
-    datasets: list[str],
-    spec: PreprocessSpec,
-    *,
-    splits: Path | None,
-    fold: int,
-    part: Part = "validation",
-) -> ParitySet:
-    """Signers of one part of real data sets, or synthetic signers when no index is given.
-
-    Raises:
-        DataError: the index has no such data set or part, or no usable image.
-    """
-    from sigedge.export_inputs import parity_set_from_records, synthetic_parity_set
-
-    if index is None:
-        return synthetic_parity_set(spec=spec)
-    records = read_part(index, datasets, part, splits=splits, fold=fold)
-    names = ", ".join(sorted({record.dataset for record in records}))
-    return parity_set_from_records(records, f"{part} signers of {names}", spec)
-
-
 def show_parity(output: Output, report: ParityReport) -> None:
     """Print the report as a table, and what could not be measured."""
     rows = [
@@ -188,35 +141,3 @@ def show_parity(output: Output, report: ParityReport) -> None:
     output.table(f"Score differences to PyTorch, {report.source}", columns, rows)
     for missed in report.unmeasured:
         output.say(f"not measured: {missed.artifact} on {missed.engine}: {missed.reason}", "yellow")
-
-
-def parity_meta(bundle: Bundle) -> dict[str, Any]:
-    """Date, machine, versions, seed and what was compared."""
-    from sigedge.evaluation.results import provenance
-    from sigedge.export_inputs import PARITY_SEED
-
-    model = bundle.manifest.model
-    described = {"name": model.name, "version": model.version, "checkpoint_sha256": model.checkpoint_sha256}
-    hashes = {artifact.name: artifact.sha256 for artifact in bundle.manifest.artifacts}
-    return provenance(model=described, artifacts=hashes, seed=PARITY_SEED)
-
-
-def find_checkpoint(bundle: Bundle, checkpoint: Path | None) -> Path:
-    """The checkpoint a bundle was made from.
-
-    Raises:
-        CheckpointError: it is not there, or is another one.
-    """
-    from sigedge_runtime.bundle import hash_file
-    from sigedge_runtime.errors import CheckpointError
-
-    model = bundle.manifest.model
-    path = checkpoint or WEIGHTS / f"{model.name}.safetensors"
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint at {path}; name the one of {model.name} with --checkpoint.")
-    if hash_file(path) != model.checkpoint_sha256:
-        raise CheckpointError(
-            f"{path} is not the checkpoint that the bundle {model.name} {model.version} was exported from; "
-            "name that one with --checkpoint, or export the bundle again."
-        )
-    return path

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sigedge.cli.console import Output
 
 if TYPE_CHECKING:
-    from sigedge_export.lab import BisectHop, BisectReport, LayerNoise, Loss, SensitivityReport
+    from sigedge_export.lab import BisectHop, BisectReport, LayerNoise, SensitivityReport
+    from sigedge_export.statistics import ScoreChange
 
 
 def show_bisect(output: Output, report: BisectReport) -> None:
@@ -50,7 +51,7 @@ def show_sensitivity(output: Output, report: SensitivityReport) -> None:
         output.say(f"  {name}")
 
 
-def _loss(loss: Loss, report: SensitivityReport) -> tuple[str, str, str]:
+def _loss(loss: ScoreChange, report: SensitivityReport) -> tuple[str, str, str]:
     flipped = f"{loss.flipped} of {report.pairs}"
     return (f"{loss.p99_score_difference:.5f}", f"{loss.max_score_difference:.5f}", flipped)
 

@@ -9,13 +9,15 @@ import typer
 
 from sigedge.cli.console import Output
 from sigedge.cli.guard import guard
-from sigedge.cli.parity import find_checkpoint, parity_meta, parity_part, parity_set
+from sigedge.cli.inputs import find_checkpoint, parity_meta, parity_part, parity_set
 from sigedge.cli.types import (
     BundleArgument,
+    CheckpointOption,
     DatasetsOption,
     FoldOption,
     JsonOption,
     RealIndexOption,
+    SplitOption,
     SplitsOption,
 )
 
@@ -27,17 +29,12 @@ if TYPE_CHECKING:
 def report(
     bundle: BundleArgument = None,
     out: Annotated[Path, typer.Option("--out", help="HTML file to write.")] = Path("report.html"),
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", help="The PyTorch weights.", show_default="models/weights/MODEL.safetensors"),
-    ] = None,
+    checkpoint: CheckpointOption = None,
     index: RealIndexOption = None,
     dataset: DatasetsOption = None,
     splits: SplitsOption = None,
     fold: FoldOption = 0,
-    split: Annotated[
-        str, typer.Option("--split", help="validation or test: whose pairs; nothing may be chosen on test signers.")
-    ] = "validation",
+    split: SplitOption = "validation",
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Measure the noise of every layer of the reduced artefacts too.")
     ] = False,

@@ -48,3 +48,10 @@ SplitsOption = Annotated[
     Path | None, typer.Option("--splits", help="Split file.", show_default="splits.json beside the index")
 ]
 FoldOption = Annotated[int, typer.Option("--fold", min=0, help="Test fold of data sets that are split by folds.")]
+SplitOption = Annotated[
+    str, typer.Option("--split", help="validation or test: whose pairs; nothing may be chosen on test signers.")
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", help="The PyTorch weights.", show_default="models/weights/MODEL.safetensors"),
+]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Set
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_runtime.atomic import atomic_path
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.quality import Measurements, Quality, QualityIssue
 
@@ -43,10 +43,8 @@ def write_shard(folder: Path, entries: dict[str, Entry]) -> Path:
     """
     keys = sorted(entries)
     path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.npz"
-    temporary = folder / f".{path.name}.{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with atomic_path(path, durable=False) as partial, partial.open("wb") as file:
             np.savez_compressed(
                 file,
                 keys=np.array(keys),
@@ -54,12 +52,8 @@ def write_shard(folder: Path, entries: dict[str, Entry]) -> Path:
                 qualities=np.array([json.dumps(entries[key].quality.to_dict()) for key in keys]),
                 pixels=np.array([entries[key].pixels for key in keys]),
             )
-        os.replace(temporary, path)
     except OSError as error:
         raise DataError(f"The canvas cache {folder} cannot be written ({error}); choose another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 

@@ -42,13 +42,15 @@ def run_demo(checkpoint: Path, out: Path, *, progress: Progress = lambda _: None
         SigedgeError: a step failed; ParityError when an artefact does not decide as the checkpoint.
     """
     seconds: dict[str, float] = {}
-    spec = PreprocessSpec.from_dict(load_reference(checkpoint).info.preprocess)
+    reference = load_reference(checkpoint)
+    spec = PreprocessSpec.from_dict(reference.info.preprocess)
     with _timed(seconds, "export and parity"):
         made = export_bundle(
             checkpoint,
             out / "bundle",
             golden=golden_images(spec=spec),
             parity=synthetic_parity_set(spec=spec),
+            reference=reference,
             calibration=calibration_canvases(spec=spec),
             progress=progress,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sigedge
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import DataError
 
 _PACKAGES = (
@@ -58,18 +58,11 @@ def write_result(path: str | Path, result: Mapping[str, Any]) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    text = json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=2, sort_keys=True, allow_nan=False) + "\n"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_atomically(Path(path), text.encode())
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error}); choose another file.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_result(path: str | Path) -> dict[str, Any]:

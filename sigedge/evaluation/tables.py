@@ -9,7 +9,6 @@ Between ``<!-- table:NAME -->`` and ``<!-- /table:NAME -->`` stands what the res
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from sigedge.evaluation.columns import TABLES, Result, Row, Table, model_of
 from sigedge.evaluation.results import read_result
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import DataError, SigedgeError
 
 RESULTS = Path("benchmarks") / "results"
@@ -92,7 +92,7 @@ def update(root: Path, results: Path | None = None, *, check: bool = False) -> l
                 continue
             stale.append(path)
             if not check:
-                _replace(path, fresh)
+                write_atomically(path, fresh.encode())
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be updated ({error}); check its permissions.") from error
     return stale
@@ -127,15 +127,6 @@ def _load(name: str, model: str | None, results: Path) -> list[Result]:
 
 def _cells(table: Table, rows: Sequence[Row]) -> list[list[str]]:
     return [[show(row).replace("|", "\\|") for _, show in table.columns] for row in rows]
-
-
-def _replace(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

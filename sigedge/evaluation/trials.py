@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,16 +63,33 @@ def score_trials(
         EngineError: an embedding is zero or not finite.
         BundleError: the fusion is unknown.
     """
+    (trials,) = score_trials_by_weight(protocol, embeddings, fusion, [consistency_weight])
+    return trials
+
+
+def score_trials_by_weight(
+    protocol: Protocol, embeddings: Embeddings, fusion: str, consistency_weights: Sequence[float]
+) -> list[TrialScores]:
+    """`score_trials` with each of some consistency weights, for little more than the time of one.
+
+    Raises:
+        DataError, EngineError, BundleError: as `score_trials`.
+    """
     unit = _unit_rows(protocol, embeddings)
     names = protocol.signers
     number = {name: index for index, name in enumerate(names)}
-    scores, kinds, signers = [np.empty(0)], [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
+    fused, alike = [np.empty(0)], [np.empty(0)]
+    kinds, signers = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
     for draw in protocol.draws:
-        queries, sizes = _queries(draw)
-        scores.append(_scores(unit[list(draw.references)], unit[queries], fusion, consistency_weight))
+        queries, sizes = queries_of(draw)
+        references = unit[list(draw.references)]
+        fused.append(_fused(references, unit[queries], fusion))
+        alike.append(np.repeat(consistencies(references, np.array([len(references)], np.intp)), len(queries)))
         kinds.append(np.repeat(np.array([GENUINE, SKILLED, RANDOM], np.uint8), sizes))
         signers.append(np.full(len(queries), number[draw.signer]))
-    return TrialScores(np.concatenate(scores), np.concatenate(kinds), np.concatenate(signers), names)
+    similar, consistent = np.concatenate(fused), np.concatenate(alike)
+    described = (np.concatenate(kinds), np.concatenate(signers), names)
+    return [TrialScores(similar - weight * consistent, *described) for weight in consistency_weights]
 
 
 def reference_swap_auc(protocol: Protocol, embeddings: Embeddings, fusion: str) -> float | None:
@@ -97,7 +115,7 @@ def reference_swap_auc(protocol: Protocol, embeddings: Embeddings, fusion: str) 
                 continue
             references = unit[list(other.references)]
             # One enrolment at a time: its own consistency would shift all scores alike.
-            scored = (_scores(references, unit[rows], fusion, 0.0) for rows in (genuine, skilled))
+            scored = (_fused(references, unit[rows], fusion) for rows in (genuine, skilled))
             areas.append(auc(*scored))
     return float(np.mean(areas)) if areas else None
 
@@ -111,13 +129,13 @@ def _unit_rows(protocol: Protocol, embeddings: Embeddings) -> Embeddings:
     return normalise(embeddings)
 
 
-def _scores(references: Embeddings, queries: Embeddings, fusion: str, consistency_weight: float) -> Floats:
-    """Scores float64 [Q] of unit queries [Q, D] against unit references [K, D]."""
+def _fused(references: Embeddings, queries: Embeddings, fusion: str) -> Floats:
+    """Fused similarities float64 [Q] of unit queries [Q, D] to unit references [K, D]."""
     cosines = np.clip(queries @ references.T, -1, 1, dtype=np.float32)
-    sizes = np.full(len(queries), len(references), np.intp)
-    return fuse_groups(cosines.ravel(), sizes, fusion) - consistency_weight * consistencies(references, sizes[:1])
+    return fuse_groups(cosines.ravel(), np.full(len(queries), len(references), np.intp), fusion)
 
 
-def _queries(draw: Draw) -> tuple[list[int], list[int]]:
+def queries_of(draw: Draw) -> tuple[list[int], list[int]]:
+    """Rows of all queries of a draw, and how many are genuine, skilled and random, in this order."""
     parts = (draw.genuine, draw.skilled, draw.random)
     return [row for part in parts for row in part], [len(part) for part in parts]

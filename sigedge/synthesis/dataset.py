@@ -12,6 +12,7 @@ import cv2
 
 from sigedge.synthesis.rendering import Image
 from sigedge.synthesis.signer import Label, Synthesiser
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import DataError
 
 RECIPE_FILE = "synthesis.json"
@@ -78,7 +79,7 @@ def _write_missing(population: Synthesiser, job: _Job) -> None:
         return
     signer = population.signer(job.signer)
     drawn = signer.genuine(job.sample) if job.label == "genuine" else signer.skilled_forgery(job.sample)
-    _write_atomically(job.path, _png(drawn.image))
+    _write(job.path, _png(drawn.image))
 
 
 def _png(image: Image) -> bytes:
@@ -86,12 +87,9 @@ def _png(image: Image) -> bytes:
     return bytes(encoded)
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
+def _write(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        write_atomically(path, content, durable=False)
     except OSError as error:
         raise DataError(
             f"{path} cannot be written ({error.strerror or error}); make room or get write access, "
@@ -118,7 +116,7 @@ def _claim(root: Path, recipe: dict[str, int]) -> None:
         return
     if root.exists() and any(root.iterdir()):
         raise DataError(f"{root} is not empty and holds no synthetic data set; name an empty or a new folder")
-    _write_atomically(mark, (json.dumps(recipe, indent=2, sort_keys=True) + "\n").encode())
+    _write(mark, (json.dumps(recipe, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _read_recipe(mark: Path) -> object:

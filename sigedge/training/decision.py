@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sigedge.data import Record
 from sigedge.evaluation.metrics import equal_error_rate, error_curve
 from sigedge.evaluation.protocol import Protocol, make_protocol
-from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores, score_trials
+from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores, score_trials, score_trials_by_weight
 from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
 
 REFERENCE_COUNTS = (1, 2, 3, 5, 10)
@@ -39,8 +39,9 @@ def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, 
         DataError: the records have no genuine or no forged samples.
     """
     protocols = [make_protocol(records, count, seed=seed) for count in REFERENCE_COUNTS]
+    errors = {fusion: _mean_errors(protocols, embeddings, fusion) for fusion in FUSIONS}
     rules = [(fusion, weight) for weight in CONSISTENCY_WEIGHTS for fusion in FUSIONS]
-    fusion, weight = min(rules, key=lambda rule: _mean_error(protocols, embeddings, *rule))
+    fusion, weight = min(rules, key=lambda rule: errors[rule[0]][rule[1]])
     scored = [
         (protocol.references, score_trials(protocol, embeddings, fusion, weight))
         for protocol in protocols
@@ -65,12 +66,15 @@ def validation_figures(records: Sequence[Record], embeddings: NDArray[np.float32
     return figures
 
 
-def _mean_error(
-    protocols: Sequence[Protocol], embeddings: NDArray[np.float32], fusion: str, consistency_weight: float
-) -> float:
-    drawn = [protocol for protocol in protocols if protocol.draws]
-    scored = (score_trials(protocol, embeddings, fusion, consistency_weight) for protocol in drawn)
-    return float(np.mean([equal_error_rate(trials.of(GENUINE), trials.of(SKILLED)) for trials in scored]))
+def _mean_errors(protocols: Sequence[Protocol], embeddings: NDArray[np.float32], fusion: str) -> dict[float, float]:
+    """Skilled EER of each consistency weight, averaged over the protocols with trials."""
+    errors: dict[float, list[float]] = {weight: [] for weight in CONSISTENCY_WEIGHTS}
+    for protocol in protocols:
+        if protocol.draws:
+            scored = score_trials_by_weight(protocol, embeddings, fusion, CONSISTENCY_WEIGHTS)
+            for weight, trials in zip(CONSISTENCY_WEIGHTS, scored, strict=True):
+                errors[weight].append(equal_error_rate(trials.of(GENUINE), trials.of(SKILLED)))
+    return {weight: float(np.mean(rates)) for weight, rates in errors.items()}
 
 
 def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoint]:

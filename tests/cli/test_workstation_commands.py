@@ -174,6 +174,56 @@ def test_parity_refuses_another_checkpoint(run, master_bundle: Path, checkpoint:
     assert result.exit_code == 2 and str(checkpoint) in result.stderr and "not the checkpoint" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("formats", "precisions", "calibrated"),
+    [
+        ("torch_program,onnx", "float32,float16", False),
+        ("tflite", "dynamic_range", False),
+        ("onnx", "float32,int8", True),
+        ("tflite", "float32,int16_activations", True),
+        ("tflite", "mixed", True),
+    ],
+)
+def test_the_checkpoint_is_read_once_and_calibration_drawn_where_it_is_used(
+    run,
+    formats: str,
+    precisions: str,
+    calibrated: bool,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from functools import partial
+
+    from sigedge import export_inputs
+    from sigedge_models import checkpoint as checkpoints
+    from sigedge_runtime.errors import ExportError
+
+    read, drawn, given = [], [], []
+
+    def load(path: Path) -> object:
+        read.append(path)
+        return load_checkpoint(path)
+
+    def draw(**options: object) -> object:
+        drawn.append(options)
+        return few(**options)
+
+    def stop(checkpoint: Path, work: Path, targets: object, calibration: object, **_: object) -> None:
+        given.append(calibration)
+        raise ExportError("Enough.")
+
+    load_checkpoint, few = checkpoints.load_checkpoint, partial(export_inputs.calibration_canvases, 4)
+    monkeypatch.setattr(checkpoints, "load_checkpoint", load)
+    monkeypatch.setattr(export_inputs, "calibration_canvases", draw)
+    monkeypatch.setattr(export_inputs, "synthetic_parity_set", partial(export_inputs.synthetic_parity_set, 2, 2, 1))
+    monkeypatch.setattr("sigedge_export.pipeline.run_chain", stop)
+    result = run("export", checkpoint, "--out", tmp_path / "b", "--formats", formats, "--precisions", precisions)
+    assert result.exit_code == 2 and "Enough." in result.stderr
+    assert len(read) == 1 and len(drawn) == calibrated
+    assert [canvases is not None and len(canvases) for canvases in given] == [4 if calibrated else False]
+
+
 def test_a_precision_that_is_not_offered(run, checkpoint: Path, tmp_path: Path) -> None:
     result = run("export", checkpoint, "--out", tmp_path / "b", "--formats", "onnx", "--precisions", "float32,mixed")
     assert result.exit_code == 2 and "mixed-onnx" in result.stderr

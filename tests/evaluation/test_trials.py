@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sigedge.data import Record
 from sigedge.evaluation.protocol import make_protocol
-from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, reference_swap_auc, score_trials
+from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, reference_swap_auc, score_trials, score_trials_by_weight
 from sigedge_runtime.decision import FUSIONS
 from sigedge_runtime.errors import BundleError, DataError, EngineError
 from sigedge_runtime.scoring import score
@@ -34,6 +34,18 @@ def test_scores_are_those_of_the_runtime(known: Known, fusion: str, references: 
     assert trials.scores == pytest.approx(expected, abs=1e-6)
     assert trials.kinds.tolist() == kinds
     assert [trials.names[index] for index in trials.signers] == owners
+
+
+def test_many_weights_at_once_are_scored_as_one_by_one(known: Known) -> None:
+    records, embeddings = known(signers=3, genuine=5, forged=3)
+    protocol = make_protocol(records, 3)
+    weights = (1.0, 0.0, 0.25)
+    together = score_trials_by_weight(protocol, embeddings, "max", weights)
+    for found, weight in zip(together, weights, strict=True):
+        alone = score_trials(protocol, embeddings, "max", weight)
+        assert np.array_equal(found.scores, alone.scores) and np.array_equal(found.kinds, alone.kinds)
+        assert np.array_equal(found.signers, alone.signers) and found.names == alone.names
+    assert not np.array_equal(together[0].scores, together[1].scores)
 
 
 def test_selections(known: Known) -> None:

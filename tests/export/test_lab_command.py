@@ -18,10 +18,10 @@ from sigedge_export.lab import (
     Fault,
     LayerLoss,
     LayerNoise,
-    Loss,
     MixedLoss,
     SensitivityReport,
 )
+from sigedge_export.statistics import ScoreChange
 
 LONG = "model_2/tf.nn.relu_1/Relu;model_2/tf.math.add_1/Add;Const_1"
 
@@ -62,7 +62,7 @@ def test_without_a_fault_the_last_hop_is_shown(capsys: pytest.CaptureFixture[str
 
 
 def sensitivity(float_layers: tuple[str, ...] | None) -> SensitivityReport:
-    loss = Loss(0.02, 0.01, 3, 0.03)
+    loss = ScoreChange(0.02, 0.01, 3, 0.03)
     layer = LayerLoss(1, LONG, "CONV_2D+RELU", ("pad", LONG), loss)
     return SensitivityReport(
         "m-float32-tflite", "nobody", 100, 0.5, 0.01, (layer,), (MixedLoss(0, loss),), float_layers

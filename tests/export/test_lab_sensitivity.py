@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sigedge_export import Export, ParitySet
-from sigedge_export.inputs import make_pairs
-from sigedge_export.lab import LayerLoss, Loss, MixedLoss, measure_sensitivity
-from sigedge_export.lab.sensitivity import _counts, _proposal, _Trial
+from sigedge_export.lab import LayerLoss, MixedLoss, measure_sensitivity
+from sigedge_export.lab.sensitivity import _counts, _proposal
+from sigedge_export.statistics import ScoreChange
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError
 
 
-def loss(p99: float) -> Loss:
-    return Loss(2 * p99, p99, 0, 0.0)
+def loss(p99: float) -> ScoreChange:
+    return ScoreChange(2 * p99, p99, 0, 0.0)
 
 
 def layer(index: int, p99: float) -> LayerLoss:
@@ -52,17 +52,6 @@ def test_lists_grow_from_none_and_never_hold_every_layer(layers: int) -> None:
     assert counts[0] == 0 and counts[-1] < layers
     assert counts[: min(layers, 8)] == list(range(min(layers, 8)))
     assert all(following <= before * 5 // 4 or following == before + 1 for before, following in pairwise(counts))
-
-
-def test_a_loss_is_one_of_scores_and_decisions() -> None:
-    samples = ParitySet(np.zeros((4, 2, 2), np.uint8), ("a", "a", "b", "b"), np.ones(4, bool), "nowhere")
-    trial = _Trial(make_pairs(samples), threshold=0.5)
-    embeddings = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
-    assert trial.loss(embeddings, 7 * embeddings) == Loss(0, 0, 0, 0)
-    turned = np.array([[1, 0], [0, 1], [0, 1], [0, 1]], np.float32)
-    found = trial.loss(embeddings, turned)
-    assert found.max_score_difference == 1
-    assert found.flipped == 1 and found.flipped_decisions == pytest.approx(1 / 4)
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def words(page: str) -> str:
 
 
 class Checker(HTMLParser):
-    """Tags left open, ids used twice, everything the page would fetch, and pictures without words."""
+    """Tags left open, ids used twice, what the page would fetch, pictures without words, and what tables lie in."""
 
     VOID = frozenset({"meta", "img", "br", "link", "input", "use", "path", "rect"})
 
@@ -150,11 +150,15 @@ class Checker(HTMLParser):
         self.references: list[str] = []
         self.pictures: list[str] = []
         self.headings: list[str | None] = []
+        self.boxes: list[str] = []
+        self.table_boxes: list[str] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = dict(attributes)
         if tag not in self.VOID:
             self.open.append(tag)
+            self.boxes.append(given.get("class") or "")
+        self.table_boxes += [self.boxes[-2]] if tag == "table" else []
         self.ids += [given["id"] or ""] if "id" in given else []
         self.references += [given[name] or "" for name in ("src", "href", "xlink:href") if name in given]
         self.pictures += [given.get("aria-label") or ""] if given.get("role") == "img" else []
@@ -164,10 +168,12 @@ class Checker(HTMLParser):
         self.handle_starttag(tag, attributes)
         if tag not in self.VOID:
             self.open.pop()
+            self.boxes.pop()
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.VOID:
             assert self.open.pop() == tag
+            self.boxes.pop()
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +199,11 @@ def test_no_id_is_used_twice(checked: Checker) -> None:
 def test_it_can_be_heard(checked: Checker) -> None:
     assert len(checked.pictures) == 1 + 2 * 5 and all(len(label) > 20 for label in checked.pictures)
     assert set(checked.headings) == {"col", "row"}
+
+
+def test_wide_tables_scroll_in_boxes_of_their_own(page: str, checked: Checker) -> None:
+    assert checked.table_boxes == ["scroll"] * 3
+    assert ".scroll { overflow-x: auto; }" in page
 
 
 def test_the_verdict_stands_before_everything_else(page: str) -> None:

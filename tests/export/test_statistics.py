@@ -6,13 +6,57 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sigedge_export.inputs import ParitySet, make_pairs
 from sigedge_export.statistics import (
+    ScoreChange,
     eer_difference,
     effective_rank,
     equal_error_rate,
+    pair_scores,
+    score_change,
     unit_rows,
     variance,
 )
+
+
+def four_signatures() -> ParitySet:
+    return ParitySet(np.zeros((4, 2, 2), np.uint8), ("a", "a", "b", "b"), np.ones(4, bool), "nowhere")
+
+
+def test_a_pair_scores_the_cosine_of_its_two_embeddings_of_any_length() -> None:
+    pairs = make_pairs(four_signatures())
+    embeddings = np.array([[2, 0], [3, 4], [0, 1], [0, 0]], np.float32)
+    asked = list(zip(pairs.reference.tolist(), pairs.query.tolist(), strict=True))
+    assert dict(zip(asked, pair_scores(embeddings, pairs).tolist(), strict=True)) == {
+        (0, 1): pytest.approx(0.6),
+        (2, 3): 0,
+        (0, 2): 0,
+        (2, 0): 0,
+    }
+
+
+def test_a_change_is_one_of_scores_and_decisions() -> None:
+    pairs = make_pairs(four_signatures())
+    embeddings = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+    turned = np.array([[1, 0], [0, 1], [0, 1], [0, 1]], np.float32)
+    right, longer, wrong = (pair_scores(rows, pairs) for rows in (embeddings, 7 * embeddings, turned))
+    assert score_change(right, longer, 0.5) == ScoreChange(0, 0, 0, 0)
+    found = score_change(right, wrong, 0.5)
+    assert found.max_score_difference == 1
+    assert found.flipped == 1 and found.flipped_decisions == pytest.approx(1 / 4)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=20),
+    st.floats(-1, 1),
+)
+def test_a_change_is_the_same_in_both_directions(rows: list[tuple[float, float]], threshold: float) -> None:
+    one, other = np.array(rows).T
+    found = score_change(one, other, threshold)
+    assert found == score_change(other, one, threshold)
+    assert 0 <= found.p99_score_difference <= found.max_score_difference == max(abs(a - b) for a, b in rows)
+    assert found.flipped == sum((a >= threshold) != (b >= threshold) for a, b in rows)
+    assert found.flipped_decisions == pytest.approx(found.flipped / len(rows))
 
 
 def rate(scores: list[float], genuine: list[bool]) -> float:

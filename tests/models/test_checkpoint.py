@@ -52,6 +52,11 @@ def test_leaves_no_temporary_file(checkpoint: Path) -> None:
     assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
 
 
+def test_is_as_readable_as_any_new_file(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    assert checkpoint.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, bad: float) -> None:
     model = create("edgesig", **CONFIG)

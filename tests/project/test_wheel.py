@@ -67,11 +67,20 @@ def test_the_wheel_holds_exactly_the_four_packages(names: set[str]) -> None:
         "sigedge_models/edgesig/recipe.yaml",
         "sigedge_models/edgesig/parity.json",
         "sigedge_models/edgesig/CARD.md",
+        "sigedge_models/edgesig/export.json",
+        "sigedge_export/audits/operator_versions.json",
+        "sigedge_export/report/templates/report.html.j2",
         "sigedge/demo/templates/report.html.j2",
     ],
 )
 def test_the_wheel_ships_its_data_files(names: set[str], name: str) -> None:
     assert name in names
+
+
+def test_the_wheel_ships_the_default_bundle_whole(names: set[str], repository: Path) -> None:
+    package = repository / "runtime"
+    files = [path for path in (package / "sigedge_runtime" / "bundles").rglob("*") if path.is_file()]
+    assert files and {path.relative_to(package).as_posix() for path in files} <= names
 
 
 def test_the_wheel_carries_no_litter(names: set[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigedge_runtime._atomic import write_atomically
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import EngineError, EngineUnavailableError
 from sigedge_runtime.manifest import Artifact

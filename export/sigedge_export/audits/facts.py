@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from sigedge_runtime.errors import ExportError
 
+REMEDY = "read the logs of the export and report it as a bug"
+"""What to do where only a defect of the chain explains what was found."""
+
 
 @dataclass(frozen=True)
 class Finding:

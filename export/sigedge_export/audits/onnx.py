@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from sigedge_export.audits import weights as stored
-from sigedge_export.audits.facts import FileFacts, Finding, Inspection, Placement, Weight
+from sigedge_export.audits.facts import REMEDY, Finding, Inspection, Placement, Weight
 from sigedge_export.audits.process import ask
 from sigedge_runtime.manifest import Artifact, Tensor
 
 HIGHEST_OPSET = 18
 """What the chain writes, chosen because TensorRT 10 and onnx2tf read it."""
-
-REMEDY = "read the logs of the export and report it as a bug"
 
 
 def inspect_onnx(artifact: Artifact, path: Path, parameters: int) -> Inspection:
@@ -30,16 +28,7 @@ def inspect_onnx(artifact: Artifact, path: Path, parameters: int) -> Inspection:
     """
     told = ask("inspect_onnx", artifact.name, ["--onnx", path.resolve()])
     constants = [Weight(*entry) for entry in told["weights"]]
-    facts = FileFacts(
-        artifact.name,
-        artifact.format,
-        artifact.precision,
-        artifact.size,
-        stored.bytes_per_parameter(constants, parameters),
-        stored.by_dtype(constants),
-        operators=tuple(told["operators"]),
-        opset=told["opset"],
-    )
+    facts = stored.facts_of(artifact, parameters, constants, operators=tuple(told["operators"]), opset=told["opset"])
     # With one provider every node is its; with several, the session does not tell which took what.
     providers = told["providers"]
     placed = {"onnxruntime": Placement(providers[0], told["nodes"], told["nodes"])} if len(providers) == 1 else {}

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from sigedge_export.audits import weights as stored
-from sigedge_export.audits.facts import FileFacts, Finding, Inspection, Placement, Weight
+from sigedge_export.audits.facts import REMEDY, Finding, Inspection, Placement, Weight
 from sigedge_export.audits.operators import EngineOperators, Operator, known_engines, refusal
 from sigedge_export.audits.process import ask
 from sigedge_runtime.manifest import Artifact
-
-REMEDY = "read the logs of the export and report it as a bug"
 
 
 def inspect_tflite(artifact: Artifact, path: Path, parameters: int, engines: Mapping[str, str]) -> Inspection:
@@ -37,13 +35,10 @@ def inspect_tflite(artifact: Artifact, path: Path, parameters: int, engines: Map
         if "refusal" not in answer:
             findings += _check_interface(artifact, name, answer)
     loads_on, refused_by = _releases(operators, answers, engines)
-    facts = FileFacts(
-        artifact.name,
-        artifact.format,
-        artifact.precision,
-        artifact.size,
-        stored.bytes_per_parameter(constants, parameters),
-        stored.by_dtype(constants),
+    facts = stored.facts_of(
+        artifact,
+        parameters,
+        constants,
         operators=tuple(map(str, operators)),
         loads_on=loads_on,
         refused_by=refused_by,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sigedge_export.audits.facts import Finding, Weight
+from sigedge_export.audits.facts import FileFacts, Finding, Weight
 from sigedge_runtime.manifest import Artifact
 
 LARGE = 1024
@@ -42,6 +43,26 @@ EXPECTED = {
     # How many layers stay in float is the model's business; none quantised is a float file.
     "mixed": Expectation(QUANTISED, 1e-9, 0.8, 4.8),
 }
+
+
+def facts_of(artifact: Artifact, parameters: int, weights: Sequence[Weight] | None = None, **told: Any) -> FileFacts:
+    """What an artefact's file says of itself.
+
+    Args:
+        artifact: what the manifest says of it.
+        parameters: of the network.
+        weights: all constants of the file; None where the format does not tell.
+        told: fields of `FileFacts` that only files of this format have.
+    """
+    return FileFacts(
+        artifact.name,
+        artifact.format,
+        artifact.precision,
+        artifact.size,
+        artifact.size / parameters if weights is None else bytes_per_parameter(weights, parameters),
+        by_dtype(weights or ()),
+        **told,
+    )
 
 
 def judge(artifact: Artifact, weights: Sequence[Weight], parameters: int) -> list[Finding]:

@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_export.watching import open_session
+
 CORRECTED_OPERATORS = ("Conv", "ConvTranspose", "Gemm")
 BIAS = 2
 """Place of the bias among the inputs of each of them."""
 
+CORRECTION_CANVASES = 64
+"""Enough for the mean of a channel, which is over all of its pixels, too."""
+
 Feed = Mapping[str, NDArray[np.float32]]
+
+
+def some_canvases(canvases: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """At most `CORRECTION_CANVASES` of the calibration canvases [N, H, W], evenly spaced."""
+    return canvases[:: -(-len(canvases) // CORRECTION_CANVASES)]
 
 
 def correct_biases(onnx_file: Path, qdq_file: Path, feeds: Sequence[Feed]) -> int:
@@ -60,17 +70,7 @@ def _has_own_bias(graph: Any, node: Any, held: Mapping[str, Any]) -> bool:
 
 def _mean_outputs(model: Any, names: Sequence[str], feeds: Sequence[Feed]) -> list[NDArray[np.float64]]:
     """Means by channel, axis 1, float64 [C] each."""
-    import onnx
-    import onnxruntime
-
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    present = {output.name for output in watched.graph.output}
-    watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in present)
-    options = onnxruntime.SessionOptions()
-    # Optimised, the runtime rounds otherwise than the graph says.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model, names)
     sums: list[Any] = [0.0] * len(names)
     for feed in feeds:
         for place, values in enumerate(session.run(list(names), dict(feed))):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_export.calibration.features import DECILES, FEATURES, features
+from sigedge_runtime.atomic import atomic_path
 from sigedge_runtime.errors import DataError
 
 Canvases = NDArray[np.uint8]
@@ -116,16 +116,11 @@ def save_calibration(path: Path, calibration: CalibrationSet) -> Path:
     provenance = {"format_version": FORMAT_VERSION, **asdict(calibration)}
     del provenance["canvases"]
     text = np.frombuffer(json.dumps(provenance, sort_keys=True).encode(), np.uint8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
+        with atomic_path(path) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, canvases=calibration.canvases, provenance=text)
-        os.replace(temporary, path)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror}); choose another file.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

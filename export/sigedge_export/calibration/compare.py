@@ -6,8 +6,8 @@ many small ones. So each is tried, on validation signers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,10 @@ from sigedge_export.chain import run_chain
 from sigedge_export.inputs import GoldenImage, ParitySet
 from sigedge_export.parity import ArtifactParity, ParityReport, measure_parity
 from sigedge_export.process import run_step, step_folder
-from sigedge_export.reference import Reference, load_reference
+from sigedge_export.reference import load_reference
 from sigedge_export.targets import TARGETS, Target
 from sigedge_export.tolerances import load_tolerances
-from sigedge_export.vectors import write_vectors
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.decision import Decision
-from sigedge_runtime.manifest import Artifact
-from sigedge_runtime.preprocessing import PreprocessSpec
 
 Progress = Callable[[str], None]
 
@@ -127,10 +123,14 @@ def compare_ranges(
     reference = load_reference(checkpoint)
     with step_folder("calibration") as folder:
         files = _write_files(checkpoint, folder, calibration, methods, writers, progress)
-        names = _bundle(folder / "bundle", files, checkpoint, reference, golden)
+        made = {_target(*key): path for key, path in files.items()}
+        names = {_target(*key): "-".join(key) for key in files}
+        tolerances = load_tolerances(reference.info.architecture)
+        assembly.assemble(folder / "bundle", made, checkpoint, reference, golden, tolerances, names)
         with Bundle.open(folder / "bundle") as bundle:
             report = measure_parity(bundle, reference.embed(parity.canvases), parity, progress=progress)
-    rows = tuple(MethodRow(*names[row.artifact], row) for row in report.rows)
+    keys = {"-".join(key): key for key in files}
+    rows = tuple(MethodRow(*keys[row.artifact], row) for row in report.rows)
     chosen = {writer: best_method(rows, writer) for writer in writers}
     verdicts = {writer: verdict(rows, writer, chosen[writer]) for writer in writers}
     return Comparison(report, len(calibration), rows, chosen, verdicts)
@@ -193,35 +193,6 @@ def _write_files(
     if TENSORFLOW in writers:
         files[TENSORFLOW, "minmax"] = sources[TENSORFLOW]
     return files
-
-
-def _bundle(
-    folder: Path,
-    files: Mapping[tuple[str, str], Path],
-    checkpoint: Path,
-    reference: Reference,
-    golden: Sequence[GoldenImage],
-) -> dict[str, tuple[str, str]]:
-    """Write a bundle of all files; returns writer and method by the name of the artefact."""
-    info = reference.info
-    spec = PreprocessSpec.from_dict(info.preprocess)
-    decision = Decision.from_dict(info.decision, "the checkpoint's decision")
-    canvases = write_vectors(folder, golden, spec, decision, reference.embed)
-    size = reference.embed(canvases[:1]).shape[1]
-    tolerances = load_tolerances(info.architecture)["int8"]
-    artifacts: list[Artifact] = []
-    names: dict[str, tuple[str, str]] = {}
-    for (writer, method), path in files.items():
-        target = _target(writer, method)
-        place = folder / target.file(info.name)
-        place.parent.mkdir(exist_ok=True)
-        path.rename(place)
-        name = f"{writer}-{method}"
-        artifacts.append(replace(assembly.describe(folder, target, info.name, size, spec, tolerances), name=name))
-        names[name] = (writer, method)
-    assembly.copy_card(info.architecture, folder)
-    assembly.finish(folder, checkpoint, reference, artifacts, spec)
-    return names
 
 
 def _target(writer: str, method: str) -> Target:

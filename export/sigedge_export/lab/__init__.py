@@ -6,7 +6,7 @@ from sigedge_export.lab.bisect import BisectHop, BisectReport, FirstFault, bisec
 from sigedge_export.lab.collapse import Collapse, measure_collapse
 from sigedge_export.lab.compare import Comparison, Fault, compare
 from sigedge_export.lab.noise import LayerNoise, sqnr
-from sigedge_export.lab.sensitivity import LayerLoss, Loss, MixedLoss, SensitivityReport, measure_sensitivity
+from sigedge_export.lab.sensitivity import LayerLoss, MixedLoss, SensitivityReport, measure_sensitivity
 
 __all__ = [
     "BisectHop",
@@ -17,7 +17,6 @@ __all__ = [
     "FirstFault",
     "LayerLoss",
     "LayerNoise",
-    "Loss",
     "MixedLoss",
     "SensitivityReport",
     "bisect",

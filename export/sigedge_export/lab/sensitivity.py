@@ -13,30 +13,13 @@ from numpy.typing import NDArray
 
 from sigedge_export.inputs import Pairs, ParitySet, make_pairs
 from sigedge_export.process import run_step, step_folder
-from sigedge_export.statistics import unit_rows
+from sigedge_export.statistics import ScoreChange, pair_scores, score_change
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError
 
 Progress = Callable[[str], None]
 Canvases = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What a partly quantised network loses against the float32 one, over pairs of signatures.
-
-    Attributes:
-        max_score_difference: largest absolute difference of a pair's score.
-        p99_score_difference: 99th percentile of those differences.
-        flipped: pairs decided otherwise at the shipped threshold.
-        flipped_decisions: the same as a share of all pairs.
-    """
-
-    max_score_difference: float
-    p99_score_difference: float
-    flipped: int
-    flipped_decisions: float
 
 
 @dataclass(frozen=True)
@@ -48,14 +31,14 @@ class LayerLoss:
         layer: name of its output tensor in the float32 TFLite file.
         operator: as TFLite calls it.
         tensors: names of all its output tensors, with the paddings and reshapes in front of it.
-        loss: what quantising it costs.
+        loss: what quantising it costs, against the float32 network.
     """
 
     index: int
     layer: str
     operator: str
     tensors: tuple[str, ...]
-    loss: Loss
+    loss: ScoreChange
 
 
 @dataclass(frozen=True)
@@ -63,7 +46,7 @@ class MixedLoss:
     """The most sensitive `kept` layers left in float, all others quantised."""
 
     kept: int
-    loss: Loss
+    loss: ScoreChange
 
 
 @dataclass(frozen=True)
@@ -154,26 +137,15 @@ def _float_file(bundle: Bundle, artifact: str) -> tuple[str, Path]:
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """Turns embeddings into a loss."""
+    """Turns embeddings into losses."""
 
     pairs: Pairs
     threshold: float
 
-    def loss(self, reference: Embeddings, candidate: Embeddings) -> Loss:
-        expected, found = self._scores(reference), self._scores(candidate)
-        differences = np.abs(expected - found)
-        flipped = (expected >= self.threshold) != (found >= self.threshold)
-        return Loss(
-            max_score_difference=float(differences.max()),
-            p99_score_difference=float(np.percentile(differences, 99)),
-            flipped=int(flipped.sum()),
-            flipped_decisions=float(flipped.mean()),
-        )
-
-    def _scores(self, embeddings: Embeddings) -> NDArray[np.float64]:
-        unit = unit_rows(embeddings)
-        scores: NDArray[np.float64] = np.einsum("pd,pd->p", unit[self.pairs.reference], unit[self.pairs.query])
-        return scores
+    def losses(self, reference: Embeddings, candidates: Embeddings) -> list[ScoreChange]:
+        """Of each of the candidates [V, N, D]."""
+        expected = pair_scores(reference, self.pairs)
+        return [score_change(expected, pair_scores(found, self.pairs), self.threshold) for found in candidates]
 
 
 class _Sweep:
@@ -192,7 +164,7 @@ class _Sweep:
         run_step("sweep_layers", self._arguments, self._folder)
         with np.load(self._result) as found:
             layers = json.loads(str(found["layers"]))
-            losses = [trial.loss(found["float32"], variant) for variant in found["variants"]]
+            losses = trial.losses(found["float32"], found["variants"])
         return [
             LayerLoss(place, layer["tensors"][-1], layer["operator"], tuple(layer["tensors"]), loss)
             for place, (layer, loss) in enumerate(zip(layers, losses, strict=True))
@@ -204,7 +176,7 @@ class _Sweep:
         self._keep.write_text(json.dumps(plans), encoding="utf-8")
         run_step("sweep_layers", [*self._arguments, "--keep", self._keep], self._folder)
         with np.load(self._result) as found:
-            losses = [trial.loss(found["float32"], variant) for variant in found["variants"]]
+            losses = trial.losses(found["float32"], found["variants"])
         return tuple(MixedLoss(count, loss) for count, loss in zip(counts, losses, strict=True))
 
 

@@ -16,7 +16,7 @@ from sigedge_export.report.picture import BOX_HEIGHT, BOX_WIDTH, draw_chain, kil
 from sigedge_export.report.plots import histogram, scatter
 from sigedge_export.report.verdict import NO, SIZE_ONLY, YES
 from sigedge_export.statistics import Interval
-from sigedge_runtime._atomic import write_atomically
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import ExportError
 
 # A layer this clean, or cleaner, fills its bar.
@@ -51,7 +51,6 @@ def write_report(path: Path, data: ReportData) -> Path:
     """
     page = render_report(data)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(path, page.encode())
     except OSError as error:
         raise ExportError(f"The report {path} cannot be written ({error.strerror}); name another file.") from error

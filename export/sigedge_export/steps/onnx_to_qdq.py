@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigedge_export.calibration.bias import correct_biases
+from sigedge_export.calibration.bias import correct_biases, some_canvases
 from sigedge_export.calibration.histogram import Histogram
 from sigedge_export.calibration.ranges import DEFAULT_METHOD, METHODS, choose_ranges
+from sigedge_export.watching import open_session
 
 INPUT = "canvas"
 
@@ -27,10 +28,6 @@ OPTIONS = {
     "QuantizeBias": False,
     "OpTypesToExcludeOutputQuantization": QUANTISED_OPERATORS,
 }
-
-
-CORRECTION_CANVASES = 64
-"""Enough for the mean of a channel, which is over all of its pixels, too."""
 
 
 def onnx_to_qdq(
@@ -77,23 +74,19 @@ def onnx_to_qdq(
         extra_options={**OPTIONS, "TensorQuantOverrides": _overrides(chosen)},
     )
     if not keep_biases:
-        some = canvases[:: -(-len(canvases) // CORRECTION_CANVASES)]
-        correct_biases(onnx_file, qdq_file, [_feed(canvas) for canvas in some])
+        correct_biases(onnx_file, qdq_file, [_feed(canvas) for canvas in some_canvases(canvases)])
     return qdq_file
 
 
 def measure_activations(onnx_file: Path, canvases: NDArray[np.uint8]) -> dict[str, Histogram]:
     """Values of every tensor that `QUANTISED_OPERATORS` read and no weight is, over canvases uint8 [N, H, W]."""
     import onnx
-    import onnxruntime
 
     model = onnx.load(onnx_file)
     names = _quantised_tensors(model)
-    present = {output.name for output in model.graph.output} | {INPUT}
-    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in present)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     histograms = {name: Histogram() for name in names}
     inner = [name for name in names if name != INPUT]
+    session = open_session(model, inner, optimised=True)
     for canvas in canvases:
         feed = _feed(canvas)
         for name, values in zip(inner, session.run(inner, feed), strict=True):

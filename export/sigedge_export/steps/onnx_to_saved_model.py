@@ -12,7 +12,7 @@ from typing import Any
 def onnx_to_saved_model(onnx_file: Path, saved_model: Path) -> Path:
     """Convert an ONNX file with one input and one output.
 
-    onnx2tf would write its own TFLite files beside the SavedModel and take four times as long; here it only
+    onnx2tf would write its own TFLite files beside the SavedModel, which takes longer; here it only
     rebuilds the network, and the SavedModel is written with a named signature.
 
     Args:

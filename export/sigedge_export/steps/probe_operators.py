@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sigedge_runtime._atomic import write_atomically
+from sigedge_runtime.atomic import write_atomically
 
 HIGHEST_VERSION = 30
 """Versions above it are not asked for; the highest that any engine knew in 2025 is 14."""

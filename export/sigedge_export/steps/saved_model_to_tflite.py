@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_export.calibration.tflite_bias import correct_tflite_biases
+
 PRECISIONS = ("float32", "float16", "int8")
 
 
@@ -20,7 +22,8 @@ def saved_model_to_tflite(
 
     An int8 file is integer throughout and takes the canvas as it is: its input is uint8 with scale 1 and zero
     point 0, which holds when the calibration canvases reach both 0 and 255. Its output is float32, so that no
-    embedding is lost to one coarse output scale.
+    embedding is lost to one coarse output scale. Its biases are corrected by the float32 file's means, see
+    `sigedge_export.calibration.tflite_bias`.
 
     Args:
         saved_model: folder with the signature that `onnx_to_saved_model` writes.
@@ -34,20 +37,29 @@ def saved_model_to_tflite(
     Raises:
         ValueError: an unknown precision, or int8 without calibration canvases.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; choose one of {PRECISIONS}")
+    if precision != "int8":
+        tflite_file.write_bytes(_convert(saved_model, precision))
+        return tflite_file
+    if calibration is None:
+        raise ValueError("an int8 file needs calibration canvases (--calibration)")
+    canvases: NDArray[np.uint8] = np.load(calibration)
+    rounded = _convert(saved_model, precision, canvases)
+    tflite_file.write_bytes(correct_tflite_biases(_convert(saved_model, "float32"), rounded, canvases))
+    return tflite_file
+
+
+def _convert(saved_model: Path, precision: str, canvases: NDArray[np.uint8] | None = None) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     if precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    elif precision == "int8":
-        if calibration is None:
-            raise ValueError("an int8 file needs calibration canvases (--calibration)")
-        _make_int8(converter, np.load(calibration))
-    elif precision != "float32":
-        raise ValueError(f"unknown precision {precision!r}; choose one of {PRECISIONS}")
-    tflite_file.write_bytes(converter.convert())
-    return tflite_file
+    elif canvases is not None:
+        _make_int8(converter, canvases)
+    return bytes(converter.convert())
 
 
 def _make_int8(converter: Any, canvases: NDArray[np.uint8]) -> None:

@@ -13,13 +13,9 @@ from numpy.typing import NDArray
 
 from sigedge_export.calibration.ranges import DEFAULT_METHOD
 from sigedge_export.lab.operators import MOVED, kinds
-from sigedge_export.steps.tflite_to_quantized import (
-    choose_activation_ranges,
-    keep_in_float,
-    open_interpreter,
-    recipe_of,
-)
+from sigedge_export.steps.tflite_to_quantized import choose_activation_ranges, keep_in_float, recipe_of
 from sigedge_export.steps.trace_tflite import read_operators
+from sigedge_export.watching import open_interpreter
 
 Canvases = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]

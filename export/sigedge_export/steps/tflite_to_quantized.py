@@ -1,6 +1,6 @@
 """TFLite float32 to the quantised kinds of TFLite that keep float inputs and outputs, by ai-edge-quantizer.
 
-TensorFlow's converter could make the first two, but not leave chosen layers in float, and takes fifty times as long.
+TensorFlow's converter could make the first two, but not leave chosen layers in float, and takes much longer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from sigedge_export.calibration.histogram import Histogram
 from sigedge_export.calibration.ranges import DEFAULT_METHOD, METHODS, choose_ranges
+from sigedge_export.calibration.tflite_bias import correct_tflite_biases
+from sigedge_export.watching import open_interpreter
 
 PRECISIONS = ("dynamic_range", "int16_activations", "mixed")
 SIGNATURE = "serving_default"
@@ -30,15 +32,15 @@ def tflite_to_quantized(
     float_layers: Sequence[str] = (),
     ranges: str = DEFAULT_METHOD,
 ) -> Path:
-    """Quantise a float32 file; weights become int8, one scale for each channel.
+    """Quantise a float32 file; weights become int8, one scale for each channel, and biases are corrected.
 
     Args:
         tflite_file: float32, input ``canvas`` [1, H, W, 1].
         quantized_file: file to write; inputs and outputs stay float32.
         precision: ``"dynamic_range"`` (the engine quantises activations while it runs), ``"int16_activations"`` or
             ``"mixed"`` (int8 activations, chosen layers in float).
-        calibration: ``.npy`` of canvases uint8 [N, H, W], whose activations set the ranges; not needed for a dynamic
-            range.
+        calibration: ``.npy`` of canvases uint8 [N, H, W], whose activations set the ranges and the biases, see
+            `sigedge_export.calibration.tflite_bias`; not needed for a dynamic range, which keeps its biases.
         float_layers: layers that stay in float, by the name of their output tensor; for mixed precision.
         ranges: one of `sigedge_export.calibration.METHODS`, how the ranges of 8-bit activations follow from their
             values; with 16 bits there is nothing to spare, and all values are covered.
@@ -55,13 +57,15 @@ def tflite_to_quantized(
     manager = recipe_of(precision)
     keep_in_float(manager, tflite_file, float_layers)
     machine = quantizer.Quantizer(str(tflite_file), manager.get_quantization_recipe())
-    chosen = None
-    if manager.need_calibration():
-        if calibration is None:
-            raise ValueError(f"a file of precision {precision} needs calibration canvases (--calibration)")
-        method = ranges if precision == "mixed" else "minmax"
-        chosen = choose_activation_ranges(machine, tflite_file, np.load(calibration), method)
-    quantized_file.write_bytes(machine.quantize(chosen).quantized_model)
+    if not manager.need_calibration():
+        quantized_file.write_bytes(machine.quantize().quantized_model)
+        return quantized_file
+    if calibration is None:
+        raise ValueError(f"a file of precision {precision} needs calibration canvases (--calibration)")
+    canvases: NDArray[np.uint8] = np.load(calibration)
+    chosen = choose_activation_ranges(machine, tflite_file, canvases, ranges if precision == "mixed" else "minmax")
+    rounded = bytes(machine.quantize(chosen).quantized_model)
+    quantized_file.write_bytes(correct_tflite_biases(tflite_file.read_bytes(), rounded, canvases))
     return quantized_file
 
 
@@ -138,21 +142,6 @@ def measure_activations(tflite_file: Path, canvases: NDArray[np.uint8], names: S
 
 def _tensor(canvas: NDArray[np.uint8]) -> NDArray[np.float32]:
     return canvas[None, :, :, None].astype(np.float32)
-
-
-def open_interpreter(tflite_file: Path) -> Any:
-    """An interpreter that keeps every tensor of a run."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    interpreter = Interpreter(
-        model_path=str(tflite_file),
-        num_threads=1,
-        experimental_preserve_all_tensors=True,
-        # A delegate computes without filling the tensors in between.
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    return interpreter
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

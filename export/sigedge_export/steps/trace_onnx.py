@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from sigedge_export.lab.trace import INPUT, Recorder
+from sigedge_export.watching import open_session
 
 Values = dict[str, NDArray[np.generic]]
 
@@ -29,11 +30,10 @@ def trace_onnx(model: Path, canvases: Path, trace: Path) -> Path:
     Returns:
         `trace`.
     """
-    import onnxruntime
-
-    graph = onnx.load(model).graph
+    content = onnx.load(model)
+    graph = content.graph
     names = list(dict.fromkeys([graph.output[0].name, *(name for node in graph.node for name in node.output if name)]))
-    session = onnxruntime.InferenceSession(_with_outputs(model, names), _as_written(), ["CPUExecutionProvider"])
+    session = open_session(content, names, threads=1)
     (taken,) = session.get_inputs()
     recorder = Recorder("NCHW")
     output = 0
@@ -43,25 +43,6 @@ def trace_onnx(model: Path, canvases: Path, trace: Path) -> Path:
         recorder.begin()
         output = _record(graph, values, recorder)
     return recorder.save(trace, output)
-
-
-def _as_written() -> object:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return options
-
-
-def _with_outputs(model: Path, names: Sequence[str]) -> bytes:
-    extended = onnx.load(model)
-    del extended.graph.output[:]
-    # Without a type the runtime infers it.
-    extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    content: bytes = extended.SerializeToString()
-    return content
 
 
 def _record(graph: onnx.GraphProto, values: Values, recorder: Recorder) -> int:

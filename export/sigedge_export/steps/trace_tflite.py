@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sigedge_export.lab.trace import INPUT, Recorder
+from sigedge_export.watching import dequantised, open_interpreter
 
 
 def trace_tflite(model: Path, canvases: Path, trace: Path) -> Path:
-    """Run the file canvas by canvas on LiteRT's own kernels.
-
-    Without the delegate, because XNNPACK fuses operators and leaves the tensors between them unwritten. Its integer
-    kernels may round otherwise by one step of the scale.
+    """Run the file canvas by canvas on LiteRT's own kernels, see `sigedge_export.watching.open_interpreter`.
 
     Args:
         model: TFLite file, one input [1, H, W, 1] of canvas values, float32 or integers that are fed as they are.
@@ -27,16 +24,8 @@ def trace_tflite(model: Path, canvases: Path, trace: Path) -> Path:
     Returns:
         `trace`.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
     operators = list(read_operators(model))
-    interpreter = Interpreter(
-        model_path=str(model),
-        num_threads=1,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
+    interpreter = open_interpreter(model)
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
     details = {entry["index"]: entry for entry in interpreter.get_tensor_details()}
     recorder = Recorder("NHWC")
@@ -45,13 +34,13 @@ def trace_tflite(model: Path, canvases: Path, trace: Path) -> Path:
         interpreter.set_tensor(taken["index"], canvas[None, :, :, None].astype(taken["dtype"]))
         interpreter.invoke()
         recorder.begin()
-        places = {taken["index"]: recorder.add(taken["name"], INPUT, [], _values(interpreter, taken))}
+        places = {taken["index"]: recorder.add(taken["name"], INPUT, [], dequantised(interpreter, taken))}
         for operator, inputs, outputs in operators:
             before = [places[index] for index in inputs if index in places]
             for index in outputs if before else ():
                 if _is_real(details[index]):
                     entry = details[index]
-                    places[index] = recorder.add(entry["name"], operator, before, _values(interpreter, entry))
+                    places[index] = recorder.add(entry["name"], operator, before, dequantised(interpreter, entry))
     return recorder.save(trace, places[given["index"]])
 
 
@@ -75,20 +64,6 @@ def _names(enumeration: type) -> dict[int, str]:
 
 def _is_real(details: dict[str, Any]) -> bool:
     return np.issubdtype(details["dtype"], np.floating) or len(details["quantization_parameters"]["scales"]) > 0
-
-
-def _values(interpreter: Any, details: dict[str, Any]) -> NDArray[np.float32]:
-    """A tensor of the last run, dequantised, per channel where its scales are."""
-    stored: NDArray[Any] = interpreter.get_tensor(details["index"])
-    parameters = details["quantization_parameters"]
-    scales, zero_points = parameters["scales"], parameters["zero_points"]
-    if not len(scales):
-        return stored.astype(np.float32)
-    shape = [1] * stored.ndim
-    if len(scales) > 1:
-        shape[parameters["quantized_dimension"]] = len(scales)
-    real: NDArray[np.float32] = (stored.astype(np.float32) - zero_points.reshape(shape)) * scales.reshape(shape)
-    return real.astype(np.float32)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

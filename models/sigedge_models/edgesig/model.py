@@ -15,8 +15,9 @@ class RepConv(nn.Module):
     """A 3x3 convolution with batch normalisation, which is folded into it for inference; ReLU after it.
 
     Where the shape is kept the input is added before ReLU. Structural re-parameterisation after X. Ding et al.,
-    "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section 3, without its 1x1 branches, which double the
-    cost of training on a CPU, and without folding the shortcut: a kernel with a one in its middle loses 15 dB to int8.
+    "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section 3, without its 1x1 branches, whose memory
+    traffic slows training on a CPU, and without folding the shortcut: beside a one in the middle of a kernel, int8
+    rounds the other weights too coarsely.
 
     Args:
         channels_in: channels read.

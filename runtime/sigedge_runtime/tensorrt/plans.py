@@ -15,8 +15,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sigedge_runtime._atomic import write_atomically
 from sigedge_runtime._records import Record, dump_json, parse_json
+from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import BundleError, EngineError, EngineUnavailableError
 from sigedge_runtime.manifest import Artifact
 
