@@ -41,8 +41,9 @@ bench: $(STAMP) ## Measure the shipped bundle: benchmarks/results/bench-edgesig.
 	@mkdir -p benchmarks/results
 	@$(BIN)/sigedge bench $(BUNDLE) --json benchmarks/results/bench-$(notdir $(BUNDLE)).json
 
-train: $(STAMP) ## Train the committed recipe on the research data: runs/edgesig
-	@$(BIN)/sigedge train edgesig --out runs/edgesig
+train: $(STAMP) ## Train the committed recipes on the research data: runs/edgesig
+	@$(BIN)/sigedge train edgesig --recipe models/sigedge_models/edgesig/recipe-varied.yaml --out runs/edgesig-varied
+	@$(BIN)/sigedge train edgesig --initial runs/edgesig-varied/edgesig.safetensors --out runs/edgesig
 
 docs-tables: $(STAMP) ## Regenerate every table and picture in README and docs
 	@$(BIN)/python -m sigedge.evaluation.tables

@@ -94,7 +94,7 @@ def measure(bundle: Bundle, samples: ParitySet, cache: Path | None, repeats: int
     reference = bundle.artifact(format="onnx", precision="float32")
     with open_engine("onnxruntime", reference, bundle.path(reference.file)) as engine:
         expected = engine.infer_batch(samples.canvases)
-    point = bundle.manifest.decision.operating_point(bundle.manifest.decision.default_operating_point, 1)
+    point = bundle.manifest.verification.operating_point(bundle.manifest.verification.default_operating_point, 1)
     rows = []
     for artifact in bundle.artifacts(format="onnx"):
         print(f"{artifact.name}", file=sys.stderr)

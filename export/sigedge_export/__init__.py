@@ -9,6 +9,15 @@ from sigedge_export.audit import Audit, Run, Unmeasured, audit
 from sigedge_export.chain import Hop
 from sigedge_export.gate import Breach, breaches, gate
 from sigedge_export.inputs import GoldenImage, ParitySet
+from sigedge_export.network_export import NetworkExport, export_network
+from sigedge_export.network_parity import (
+    NetworkArtifactParity,
+    NetworkParityReport,
+    NetworkTolerances,
+    gate_network,
+    load_network_tolerances,
+    measure_network_parity,
+)
 from sigedge_export.options import ExportOptions, load_options
 from sigedge_export.parity import ArtifactParity, PairScores, ParityReport, measure_parity
 from sigedge_export.pipeline import Export, export_bundle
@@ -27,6 +36,10 @@ __all__ = [
     "GoldenImage",
     "Hop",
     "Interval",
+    "NetworkArtifactParity",
+    "NetworkExport",
+    "NetworkParityReport",
+    "NetworkTolerances",
     "PairScores",
     "ParityReport",
     "ParitySet",
@@ -39,9 +52,13 @@ __all__ = [
     "breaches",
     "choose_targets",
     "export_bundle",
+    "export_network",
     "gate",
+    "gate_network",
+    "load_network_tolerances",
     "load_options",
     "load_reference",
     "load_tolerances",
+    "measure_network_parity",
     "measure_parity",
 ]

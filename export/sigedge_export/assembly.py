@@ -13,15 +13,20 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sigedge_export import vectors
 from sigedge_export.inputs import GoldenImage
+from sigedge_export.network_parity import NetworkTolerances
 from sigedge_export.reference import Reference, model_folder
 from sigedge_export.targets import Target
 from sigedge_export.tolerances import Tolerances
+from sigedge_models import CheckpointInfo
 from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, hash_tree, write_manifest, zip_bundle
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import ExportError
-from sigedge_runtime.manifest import FORMAT_VERSION, Artifact, Manifest, ModelInfo
+from sigedge_runtime.manifest import FORMAT_VERSION, Artifact, Manifest, ModelInfo, Rejection
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 CARD = "CARD.md"
@@ -66,15 +71,58 @@ def assemble(
     """
     info = reference.info
     spec = PreprocessSpec.from_dict(info.preprocess)
-    decision = Decision.from_dict(info.decision, "the checkpoint's decision")
-    size = vectors.write_vectors(folder, golden, spec, decision, reference.embed).shape[1]
+    size = vectors.write_vectors(folder, golden, spec, checked_decision(info), reference.embed).shape[1]
+    limits = {precision: limit.max_score_difference for precision, limit in tolerances.items()}
+    return _fill(folder, made, checkpoint, reference, size, limits, names)
+
+
+def assemble_network(
+    folder: Path,
+    made: Mapping[Target, Path],
+    checkpoint: Path,
+    reference: Reference,
+    canvases: NDArray[np.uint8],
+    tolerances: Mapping[str, NetworkTolerances],
+) -> Manifest:
+    """Make the bundle folder of a classifier or an image network.
+
+    Args:
+        folder: to make.
+        made: the file (folder for a SavedModel) of each target, which moves into the bundle.
+        checkpoint: the file that was exported.
+        reference: the same, loaded.
+        canvases: of the golden vectors, uint8 [N, H, W].
+        tolerances: of the parity gate by precision; every one of the targets.
+
+    Raises:
+        BundleError: an entry of the checkpoint is invalid.
+        ExportError: the architecture has no model card, or SOURCE_DATE_EPOCH is set and is no time.
+    """
+    outputs = reference.embed(canvases)
+    vectors.write_network_vectors(folder, canvases, outputs)
+    limits = {precision: limit.max_difference for precision, limit in tolerances.items()}
+    return _fill(folder, made, checkpoint, reference, outputs.shape[1], limits)
+
+
+def _fill(
+    folder: Path,
+    made: Mapping[Target, Path],
+    checkpoint: Path,
+    reference: Reference,
+    size: int,
+    limits: Mapping[str, float],
+    names: Mapping[Target, str] | None = None,
+) -> Manifest:
+    """Put artefacts, card and manifest beside the golden vectors."""
+    info = reference.info
+    shape = (info.preprocess["canvas_height"], info.preprocess["canvas_width"])
     artifacts = []
     for target, path in made.items():
         _place(path, folder / target.file(info.name))
         name = None if names is None else names[target]
-        artifacts.append(describe(folder, target, info.name, size, spec, tolerances[target.precision], name))
+        artifacts.append(describe(folder, target, info.name, size, shape, limits[target.precision], name))
     copy_card(info.architecture, folder)
-    return finish(folder, checkpoint, reference, artifacts, spec)
+    return finish(folder, checkpoint, reference, artifacts)
 
 
 def _place(source: Path, destination: Path) -> None:
@@ -87,8 +135,8 @@ def describe(
     target: Target,
     model: str,
     size: int,
-    spec: PreprocessSpec,
-    tolerances: Tolerances,
+    shape: tuple[int, int],
+    tolerance: float,
     name: str | None = None,
 ) -> Artifact:
     """The manifest's entry for an artefact that lies in a bundle folder.
@@ -97,14 +145,14 @@ def describe(
         folder: of the bundle.
         target: kind of artefact.
         model: name of the model.
-        size: length of the embedding.
-        spec: preprocessing, for the canvas size.
-        tolerances: of the artefact's precision.
+        size: values it returns.
+        shape: height and width of its canvas.
+        tolerance: see `Artifact.score_tolerance`.
         name: of the artefact; None calls it after model and target.
     """
     file = target.file(model)
     path = folder / file
-    tensors = target.tensors(spec.canvas_height, spec.canvas_width, size)
+    tensors = target.tensors(*shape, size)
     parts = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
     return Artifact(
         name=f"{model}-{target.key}" if name is None else name,
@@ -115,7 +163,7 @@ def describe(
         size=sum(part.stat().st_size for part in parts),
         input=tensors[0],
         output=tensors[1],
-        score_tolerance=tolerances.max_score_difference,
+        score_tolerance=tolerance,
     )
 
 
@@ -133,9 +181,7 @@ def copy_card(architecture: str, folder: Path) -> None:
     (folder / CARD).write_bytes(card)
 
 
-def finish(
-    folder: Path, checkpoint: Path, reference: Reference, artifacts: Sequence[Artifact], spec: PreprocessSpec
-) -> Manifest:
+def finish(folder: Path, checkpoint: Path, reference: Reference, artifacts: Sequence[Artifact]) -> Manifest:
     """Write the manifest of a bundle folder that holds everything else.
 
     Args:
@@ -143,19 +189,22 @@ def finish(
         checkpoint: the file that was exported.
         reference: the same, loaded.
         artifacts: of `describe`.
-        spec: preprocessing.
 
     Raises:
         BundleError: the checkpoint's decision rule or another entry is invalid.
         ExportError: SOURCE_DATE_EPOCH is set and is no time.
     """
     info = reference.info
+    rejection = info.decision.get("rejection") if info.task == "classification" else None
     model = ModelInfo(
         name=info.name,
         architecture=info.architecture,
         version=info.version,
         checkpoint_sha256=hash_file(checkpoint),
-        embedding_size=artifacts[0].output.shape[-1],
+        task=info.task,
+        output_size=artifacts[0].output.shape[-1],
+        labels=tuple(info.labels),
+        rejection=None if rejection is None else Rejection.from_dict(rejection, "the checkpoint's rejection"),
         parameters=reference.parameters,
         licence=info.licence,
     )
@@ -163,9 +212,9 @@ def finish(
         format_version=FORMAT_VERSION,
         created=_today(),
         model=model,
-        preprocess=spec,
+        preprocess=None if info.task == "image" else PreprocessSpec.from_dict(info.preprocess),
         artifacts=tuple(artifacts),
-        decision=Decision.from_dict(info.decision, "the checkpoint's decision"),
+        decision=checked_decision(info) if info.task == "verification" else None,
         vectors=vectors.FILE,
         card=CARD,
         training={**info.training, "seed": info.seed},
@@ -174,6 +223,15 @@ def finish(
     )
     write_manifest(folder, manifest)
     return manifest
+
+
+def checked_decision(info: CheckpointInfo) -> Decision:
+    """The decision rule of a verifier's checkpoint.
+
+    Raises:
+        BundleError: an entry is missing or invalid; the sentence names it.
+    """
+    return Decision.from_dict(info.decision, "the checkpoint's decision")
 
 
 def _today() -> str:

@@ -121,7 +121,7 @@ def golden_canvases(bundle: Bundle) -> NDArray[np.uint8]:
     Raises:
         BundleError: the vectors are invalid, or a canvas is no image of the declared size.
     """
-    folder, spec = PurePosixPath(bundle.manifest.vectors).parent, bundle.manifest.preprocess
+    folder, spec = PurePosixPath(bundle.manifest.vectors).parent, bundle.manifest.harmonisation
     canvases: list[NDArray[np.uint8]] = []
     for case in read_vectors(bundle).cases:
         path = bundle.path(str(folder / case.canvas))

@@ -30,14 +30,18 @@ class ExportOptions:
     float_layers: tuple[str, ...] = ()
 
 
-def load_options(architecture: str) -> ExportOptions:
+def load_options(architecture: str, network: str | None = None) -> ExportOptions:
     """The options of an architecture; a mixed-precision file is not offered until float layers are named.
+
+    Args:
+        architecture: folder of `sigedge_models`.
+        network: which one of a system of several, each with its own ``export-NETWORK.json``.
 
     Raises:
         CheckpointError: there is no such architecture.
         ExportError: the file is damaged or has an unknown entry.
     """
-    path = model_folder(architecture) / FILE
+    path = model_folder(architecture) / (FILE if network is None else f"export-{network}.json")
     options = _parse(path) if path.is_file() else ExportOptions()
     if options.float_layers:
         return options

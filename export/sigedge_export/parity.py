@@ -181,7 +181,7 @@ def measure_parity(
             "canvases; embed exactly the canvases of the parity set."
         )
     manifest = bundle.manifest
-    point = manifest.decision.operating_point(manifest.decision.default_operating_point, 1)
+    point = manifest.verification.operating_point(manifest.verification.default_operating_point, 1)
     pairs = make_pairs(samples)
     trial = _Trial(pairs, reference_embeddings, pair_scores(reference_embeddings, pairs), point.threshold)
     audited = audit(bundle, samples.canvases, progress=progress)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from sigedge_export.reference import Reference, load_reference, model_folder
 from sigedge_export.rehearsal import rehearse
 from sigedge_export.targets import Target, choose_targets
 from sigedge_export.tolerances import Tolerances, load_tolerances
+from sigedge_models import CheckpointInfo
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import ExportError, ParityError
 from sigedge_runtime.preprocessing import PreprocessSpec
 
@@ -98,29 +99,17 @@ def export_bundle(
     if reference is None:
         progress("load checkpoint")
         reference = load_reference(checkpoint)
-    architecture = reference.info.architecture
-    options = options or load_options(architecture)
+    info = reference.info
+    if info.task != "verification":
+        raise ExportError(f"{checkpoint} holds no verifier, its task is {info.task}; export it with export_network.")
+    options = options or load_options(info.architecture, info.config.get("network"))
     targets = choose_targets(formats, precisions, options.not_offered)
-    if any(target.calibrated for target in targets):
-        check_calibration(calibration)
-    limits = load_tolerances(architecture) if tolerances is None else tolerances
-    _check_limits(limits, targets)
-    _check_header(reference)
-    with assembly.staging(out) as scratch:
-        work, logs = scratch / "work", _fresh_logs(out)
-        work.mkdir()
-        made = run_chain(
-            checkpoint,
-            work,
-            targets,
-            calibration,
-            logs=logs,
-            options=options,
-            cache=None if cache is None else HopCache(cache, [model_folder(architecture)]),
-            watch=watch or _telling(progress),
-        )
-        _write_hops(logs, made)
-        bundle = scratch / "bundle"
+    limits = load_tolerances(info.architecture) if tolerances is None else tolerances
+    check_limits(limits, targets)
+    PreprocessSpec.from_dict(info.preprocess)
+    assembly.checked_decision(info)
+    watch = watch or telling(progress)
+    with made_in_scratch(checkpoint, out, info, targets, calibration, options, cache, watch) as (bundle, made):
         progress("golden vectors")
         assembly.assemble(bundle, made.files, checkpoint, reference, golden, limits)
         label_bundle(bundle)
@@ -129,17 +118,45 @@ def export_bundle(
     return Export(out, archive, report, made.hops)
 
 
-def _check_header(reference: Reference) -> None:
-    """What the manifest will take from the checkpoint, before minutes are spent on conversions.
+@contextmanager
+def made_in_scratch(
+    checkpoint: Path,
+    out: Path,
+    info: CheckpointInfo,
+    targets: Sequence[Target],
+    calibration: NDArray[np.uint8] | None,
+    options: ExportOptions,
+    cache: Path | None,
+    watch: Watch,
+) -> Iterator[tuple[Path, Made]]:
+    """Run the chain beside `out`: the folder to make the bundle in, and what was made; nothing stays of a failure.
+
+    Args:
+        checkpoint: the trained model.
+        out: folder of the bundle; the logs go to ``out.logs/``.
+        info: of the checkpoint.
+        targets: what to make.
+        calibration: canvases uint8 [N, H, W]; needed when a target is calibrated.
+        options: exceptions of the model.
+        cache: folder that keeps the result of every hop; None keeps none.
+        watch: told of every hop whenever its state changes.
 
     Raises:
-        BundleError: an entry is missing or invalid; the sentence names it.
+        ExportError: a step failed, there are no calibration canvases for a target that needs them, or the disc is full.
     """
-    PreprocessSpec.from_dict(reference.info.preprocess)
-    Decision.from_dict(reference.info.decision, "the checkpoint's decision")
+    if any(target.calibrated for target in targets):
+        check_calibration(calibration)
+    hops = None if cache is None else HopCache(cache, [model_folder(info.architecture)])
+    with assembly.staging(out) as scratch:
+        work, logs = scratch / "work", _fresh_logs(out)
+        work.mkdir()
+        made = run_chain(checkpoint, work, targets, calibration, logs=logs, options=options, cache=hops, watch=watch)
+        _write_hops(logs, made)
+        yield scratch / "bundle", made
 
 
-def _telling(progress: Progress) -> Watch:
+def telling(progress: Progress) -> Watch:
+    """Tell `progress` of every hop that begins, or is taken from the cache."""
     words = {"running": "", "cached": ", reused"}
 
     def tell(hop: Hop) -> None:
@@ -161,7 +178,12 @@ def _write_hops(logs: Path, made: Made) -> None:
     (logs / "hops.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _check_limits(tolerances: Mapping[str, Tolerances], targets: Sequence[Target]) -> None:
+def check_limits(tolerances: Collection[str], targets: Sequence[Target]) -> None:
+    """Refuse a precision without tolerances.
+
+    Raises:
+        ExportError: there is one; the sentence names it.
+    """
     if missing := sorted({target.precision for target in targets} - set(tolerances)):
         raise ExportError(
             f"The model states no parity tolerances for {', '.join(missing)}; add them to its parity.json, or leave "

@@ -80,6 +80,16 @@ def model_folder(architecture: str) -> Path:
     return folder(architecture)
 
 
+def model_file(info: CheckpointInfo, kind: str) -> Path:
+    """Where a model keeps what the chain must know: ``KIND.json``, or ``KIND-NETWORK.json`` in a system of several.
+
+    Raises:
+        CheckpointError: there is no such architecture.
+    """
+    network = info.config.get("network")
+    return model_folder(info.architecture) / (f"{kind}.json" if network is None else f"{kind}-{network}.json")
+
+
 def load_reference(checkpoint: Path) -> Reference:
     """Load a checkpoint as the reference.
 

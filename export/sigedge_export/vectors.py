@@ -19,6 +19,7 @@ from sigedge_export.inputs import GoldenImage
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.images import read_image
+from sigedge_runtime.network_vectors import NETWORK_VECTORS_VERSION, NetworkCase, NetworkVectors
 from sigedge_runtime.preprocessing import PreprocessSpec, harmonise
 from sigedge_runtime.scoring import score
 
@@ -66,6 +67,32 @@ def write_vectors(
     }
     (bundle / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return embeddings
+
+
+def write_network_vectors(bundle: Path, canvases: NDArray[np.uint8], outputs: NDArray[np.float32]) -> None:
+    """Write ``vectors/`` of a classifier or an image network into a bundle folder.
+
+    Args:
+        bundle: folder of the bundle.
+        canvases: uint8 [N, H, W], at least one.
+        outputs: float32 [N, D], of the reference model for the canvases.
+    """
+    folder = (bundle / FILE).parent
+    (folder / "canvases").mkdir(parents=True)
+    (folder / "outputs").mkdir()
+    cases = []
+    for number, (canvas, output) in enumerate(zip(canvases, outputs, strict=True)):
+        case = NetworkCase(
+            id=f"example-{number}",
+            canvas=f"canvases/example-{number}.png",
+            canvas_sha256=hashlib.sha256(canvas.tobytes()).hexdigest(),
+            output=f"outputs/example-{number}.f32",
+        )
+        (folder / case.canvas).write_bytes(_encode(canvas, ".png"))
+        (folder / case.output).write_bytes(output.astype("<f4").tobytes())
+        cases.append(case)
+    content = NetworkVectors(NETWORK_VECTORS_VERSION, REFERENCE, tuple(cases))
+    (bundle / FILE).write_text(content.to_json(), encoding="utf-8")
 
 
 def _check_images(images: Sequence[GoldenImage]) -> None:

@@ -28,6 +28,7 @@ from sigedge_runtime.errors import (
 )
 from sigedge_runtime.images import ImageSource, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
+from sigedge_runtime.network import Classification, Network
 from sigedge_runtime.preprocessing import Harmonised, PreprocessSpec, harmonise
 from sigedge_runtime.quality import Quality, QualityIssue
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Timings, Verdict
@@ -41,6 +42,7 @@ __all__ = [
     "BundleError",
     "BundleIntegrityError",
     "Candidate",
+    "Classification",
     "Embedding",
     "Engine",
     "EngineError",
@@ -51,6 +53,7 @@ __all__ = [
     "ImageError",
     "ImageSource",
     "Manifest",
+    "Network",
     "PreprocessSpec",
     "Quality",
     "QualityError",

@@ -22,6 +22,8 @@ PRECISIONS = ("float32", "float16", "dynamic_range", "int8", "int16_activations"
 INPUT_DTYPES = ("uint8", "float32")
 OUTPUT_DTYPES = ("float32", "int8", "uint8")
 LAYOUTS = ("NHWC", "NCHW", "ND")
+TASKS = ("verification", "classification", "image")
+REJECTIONS = ("max_logit", "energy")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -65,6 +67,11 @@ class Tensor(Record):
         require(len(self.shape) == len(self.layout), f"shape {list(self.shape)} does not fit layout {self.layout}")
         require(self.shape[0] == 1, "shape must have a batch size of 1")
 
+    @property
+    def canvas_shape(self) -> tuple[int, int]:
+        """Height and width of an input."""
+        return (self.shape[1], self.shape[2]) if self.layout == "NHWC" else (self.shape[2], self.shape[3])
+
 
 @dataclass(frozen=True)
 class Artifact(Record):
@@ -78,8 +85,10 @@ class Artifact(Record):
         sha256: of the file, or of the folder's tree (`bundle.hash_tree`).
         size: bytes.
         input: takes raw canvas values 0 to 255.
-        output: the unnormalised embedding.
-        score_tolerance: largest score difference to the reference model that counts as parity, in (0, 2].
+        output: the unnormalised embedding of a verifier, the scores of a classifier before softmax or sigmoid, or an
+            image in rows.
+        score_tolerance: largest difference to the reference model that counts as parity, in (0, 2]: of a verifier's
+            scores, of a classifier's probabilities, or the root mean square over an image as a share of 255.
     """
 
     name: str
@@ -109,21 +118,60 @@ class Artifact(Record):
 
 
 @dataclass(frozen=True)
+class Rejection(Record):
+    """When a classifier says that a canvas is of none of its classes.
+
+    Attributes:
+        measure: ``max_logit``, the largest score of a class (Hendrycks et al., ICML 2022), or ``energy``, the logarithm
+            of the sum of their exponentials (Liu et al., NeurIPS 2020, eq. 4).
+        threshold: below it the canvas is rejected.
+    """
+
+    measure: str
+    threshold: float
+
+    def __post_init__(self) -> None:
+        one_of("measure", self.measure, REJECTIONS)
+        require(math.isfinite(self.threshold), "threshold must be finite")
+
+
+@dataclass(frozen=True)
 class ModelInfo(Record):
-    """The network behind the artefacts; `parameters` counts weights, `licence` is an SPDX-like text."""
+    """The network behind the artefacts.
+
+    Attributes:
+        name: of the trained model.
+        architecture: folder of `sigedge_models` that builds it.
+        version: of the trained model.
+        checkpoint_sha256: of the checkpoint.
+        task: one of `TASKS`, what its output means.
+        output_size: values it returns, D.
+        labels: of a classifier's outputs, in their order; empty for other tasks.
+        rejection: when a classifier rejects; None when it always names a class, and for other tasks.
+        parameters: number of weights.
+        licence: of the weights, one sentence.
+    """
 
     name: str
     architecture: str
     version: str
     checkpoint_sha256: str
-    embedding_size: int
+    task: str
+    output_size: int
+    labels: tuple[str, ...]
+    rejection: Rejection | None
     parameters: int
     licence: str
 
     def __post_init__(self) -> None:
         require(_NAME.fullmatch(self.name) is not None, f"name {self.name!r} must be letters, digits, '.', '_', '-'")
         _require_sha256("checkpoint_sha256", self.checkpoint_sha256)
-        require(self.embedding_size > 0, "embedding_size must be positive")
+        one_of("task", self.task, TASKS)
+        require(self.output_size > 0, "output_size must be positive")
+        wanted = self.output_size if self.task == "classification" else 0
+        require(len(self.labels) == wanted, f"labels must name {wanted} outputs")
+        unique("labels", self.labels)
+        require(self.rejection is None or self.task == "classification", "rejection belongs to a classifier")
         require(self.parameters > 0, "parameters must be positive")
 
 
@@ -135,9 +183,9 @@ class Manifest(Record):
         format_version: `FORMAT_VERSION`.
         created: ISO 8601 date, or date and time with a zone.
         model: the network.
-        preprocess: how an image becomes a canvas.
+        preprocess: how an image becomes a canvas; None for an ``image`` network, which takes canvases as they are.
         artifacts: the deployable files; names are unique.
-        decision: fusion, thresholds and calibration.
+        decision: fusion, thresholds and calibration of a verifier; None for other tasks.
         vectors: path of the golden vectors inside the bundle.
         card: path of the model card inside the bundle.
         training: free-form facts: data sets, seed and the like.
@@ -148,9 +196,9 @@ class Manifest(Record):
     format_version: int
     created: str
     model: ModelInfo
-    preprocess: PreprocessSpec
+    preprocess: PreprocessSpec | None
     artifacts: tuple[Artifact, ...]
-    decision: Decision
+    decision: Decision | None
     vectors: str
     card: str
     training: dict[str, Any]
@@ -162,6 +210,9 @@ class Manifest(Record):
         require(_DATE.fullmatch(self.created) is not None, f"created {self.created!r} must be an ISO 8601 date")
         require(len(self.artifacts) > 0, "artifacts must not be empty")
         unique("artifacts", (artifact.name for artifact in self.artifacts))
+        task = self.model.task
+        require((self.decision is not None) == (task == "verification"), f"decision does not fit the task {task}")
+        require((self.preprocess is None) == (task == "image"), f"preprocess does not fit the task {task}")
         for path, digest in self.files.items():
             _require_path("files", path)
             _require_sha256(f"files[{path!r}]", digest)
@@ -177,11 +228,44 @@ class Manifest(Record):
         else:
             listed = self.files.get(artifact.file) == artifact.sha256
         require(listed, f"files does not list {artifact.file!r} with the SHA-256 of artefact {artifact.name!r}")
-        height, width = self.preprocess.canvas_height, self.preprocess.canvas_width
+        height, width = self._canvas_shape()
         expected = (1, height, width, 1) if artifact.input.layout == "NHWC" else (1, 1, height, width)
         require(artifact.input.shape == expected, f"artefact {artifact.name!r} does not take a {height}x{width} canvas")
-        size = self.model.embedding_size
+        size = self.model.output_size
         require(artifact.output.shape == (1, size), f"artefact {artifact.name!r} does not return {size} values")
+
+    def _canvas_shape(self) -> tuple[int, int]:
+        if self.preprocess is not None:
+            return self.preprocess.canvas_height, self.preprocess.canvas_width
+        return self.artifacts[0].input.canvas_shape
+
+    @property
+    def verification(self) -> Decision:
+        """The decision rule of a verifier.
+
+        Raises:
+            BundleError: the bundle holds a network of another task.
+        """
+        if self.decision is None:
+            raise BundleError(
+                f"{self.model.name} is no verifier, its task is {self.model.task}; open it with "
+                "sigedge_runtime.Network, or give the bundle of a verifier."
+            )
+        return self.decision
+
+    @property
+    def harmonisation(self) -> PreprocessSpec:
+        """How an image becomes a canvas.
+
+        Raises:
+            BundleError: the network takes canvases as they are.
+        """
+        if self.preprocess is None:
+            raise BundleError(
+                f"{self.model.name} reads no harmonised signatures, its task is {self.model.task}; open it with "
+                "sigedge_runtime.Network, or give the bundle of a verifier."
+            )
+        return self.preprocess
 
     @classmethod
     def from_json(cls, text: str, where: str = "manifest.json") -> Manifest:

@@ -55,8 +55,8 @@ class FileMetadata(Record):
     output: Tensor
     score_tolerance: float
     model: ModelInfo
-    preprocess: PreprocessSpec
-    decision: Decision
+    preprocess: PreprocessSpec | None
+    decision: Decision | None
 
     def __post_init__(self) -> None:
         require(self.format_version == METADATA_VERSION, f"format_version must be {METADATA_VERSION}")

@@ -63,7 +63,7 @@ def replay(bundle: Bundle, engine: Engine) -> SelftestReport:
     failures: list[str] = []
     embeddings = {}
     for case in vectors.cases:
-        canvas = harmonise(read_image(_path(bundle, case.image)), bundle.manifest.preprocess).canvas
+        canvas = harmonise(read_image(_path(bundle, case.image)), bundle.manifest.harmonisation).canvas
         failures += _canvas_failures(bundle, case, canvas)
         embeddings[case.id] = engine.infer(canvas)
     recorded = {case.id: np.array(case.embedding, np.float32) for case in vectors.cases}
@@ -92,7 +92,7 @@ def read_vectors(bundle: Bundle) -> Vectors:
     """
     path = bundle.path(bundle.manifest.vectors)
     vectors = Vectors.from_json(path.read_text(encoding="utf-8", errors="replace"), str(path))
-    size = bundle.manifest.model.embedding_size
+    size = bundle.manifest.model.output_size
     if len(vectors.cases[0].embedding) != size:
         raise BundleError(f"{path} holds embeddings of another size than {size}; export the bundle again.")
     return vectors
@@ -115,12 +115,12 @@ def _canvas_failures(bundle: Bundle, case: VectorCase, canvas: NDArray[np.uint8]
 
 def _score(bundle: Bundle, entry: VectorScore, embeddings: dict[str, NDArray[np.float32]]) -> float:
     references = np.stack([embeddings[name] for name in entry.references])
-    decision = bundle.manifest.decision
+    decision = bundle.manifest.verification
     return score(embeddings[entry.query], references, decision.fusion, decision.consistency_weight)
 
 
 def _score_failures(bundle: Bundle, entry: VectorScore, found: float, tolerance: float) -> list[str]:
-    decision = bundle.manifest.decision
+    decision = bundle.manifest.verification
     point = decision.operating_point(decision.default_operating_point, len(entry.references))
     pair = f"{entry.query} against {', '.join(entry.references)}"
     failures = []

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sigedge_runtime._clock import Clock
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.engines import Engine, engine_class, installed_engine, open_engine
+from sigedge_runtime.choice import choose_artifact
+from sigedge_runtime.engines import Engine, open_engine
 from sigedge_runtime.errors import (
-    BundleError,
     ImageError,
     QualityError,
     SelftestError,
@@ -77,7 +77,7 @@ class Verifier:
         with ExitStack() as stack:
             opened = bundle if isinstance(bundle, Bundle) else stack.enter_context(Bundle.open(bundle))
             point = _choose_operating_point(opened.manifest, operating_point)
-            artifact = _choose_artifact(opened, engine, precision)
+            artifact = choose_artifact(opened, engine, precision)
             running = open_engine(engine, artifact, opened.path(artifact.file), threads)
             stack.callback(running.close)
             if selftest:
@@ -212,7 +212,7 @@ class Verifier:
         with clock.stage("decode"):
             pixels = read_image(image)
         with clock.stage("preprocess"):
-            canvas, quality = harmonise(pixels, self.manifest.preprocess)
+            canvas, quality = harmonise(pixels, self.manifest.harmonisation)
         if not quality.usable:
             raise QualityError(f"{describe(image)} shows no usable signature: {quality.reasons}", quality)
         with clock.stage("infer"):
@@ -257,35 +257,19 @@ class Verifier:
         return sorted(candidates, key=lambda one: (-one.probability, -one.score, one.user))
 
     def _scores(self, query: Vector, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
-        decision = self.manifest.decision
+        decision = self.manifest.verification
         return scores(query, references, sizes, decision.fusion, decision.consistency_weight)
 
     def _candidate(self, user: str, score: float, references: int) -> Candidate:
-        decision = self.manifest.decision
+        decision = self.manifest.verification
         threshold = decision.operating_point(self.operating_point, references).threshold
         chance = probability(score, decision.calibration(references))
         return Candidate(user, score >= threshold, score, chance, threshold, references)
 
 
 def _choose_operating_point(manifest: Manifest, name: str | None) -> str:
-    decision = manifest.decision
+    decision = manifest.verification
     return decision.operating_point(name or decision.default_operating_point, 1).name
-
-
-def _choose_artifact(bundle: Bundle, engine: str, precision: str | None) -> Artifact:
-    """The best artefact that the wanted, or any installed, engine runs."""
-    candidates = bundle.artifacts(precision=precision)
-    if engine != "auto":
-        candidates = tuple(one for one in candidates if one.format in engine_class(engine).formats)
-    if not candidates:
-        wanted = f"{precision or 'runnable'} artefact" + ("" if engine == "auto" else f" for the engine {engine}")
-        held = ", ".join(artifact.name for artifact in bundle.manifest.artifacts)
-        raise BundleError(f"The bundle {bundle.name} has no {wanted}; it holds {held}.")
-    for candidate in candidates:
-        if engine != "auto" or installed_engine(candidate.format) is not None:
-            return candidate
-    # None is installed: opening the best one says what to install.
-    return candidates[0]
 
 
 def _require_passed(report: SelftestReport, bundle: Bundle) -> None:

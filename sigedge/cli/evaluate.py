@@ -11,7 +11,7 @@ import typer
 from sigedge.cli.console import Output
 from sigedge.cli.data.options import DEFAULT_CACHE, CacheOption
 from sigedge.cli.guard import guard
-from sigedge.cli.inputs import parse_counts, read_part
+from sigedge.cli.inputs import WEIGHTS, default_data, parse_counts, read_part
 from sigedge.cli.types import (
     BundleArgument,
     EngineOption,
@@ -32,7 +32,9 @@ COLUMNS = ("references", "EER skilled", "95 %", "EER random", "EER per signer", 
 def evaluate(
     bundle: BundleArgument = None,
     *,
-    index: Annotated[Path, typer.Option("--index", help="index.csv, or folder of a data set.", show_default=False)],
+    index: Annotated[
+        Path | None, typer.Option("--index", help="index.csv, or folder of a data set.", show_default=False)
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Data set of the index.", show_default="all of it")
     ] = None,
@@ -47,12 +49,23 @@ def evaluate(
     fold: FoldOption = 0,
     seed: SeedOption = 0,
     bootstrap: Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of signers.")] = 2000,
+    models: Annotated[Path, typer.Option("--models", help="Folder of a system's checkpoints.")] = WEIGHTS,
     cache: CacheOption = DEFAULT_CACHE,
     json: JsonOption = None,
 ) -> None:
-    """Score the deployed artefact of BUNDLE on labelled signatures by the protocol, leak gates beside it."""
-    from sigedge.evaluation import evaluate_bundle
+    """Score the deployed artefact of BUNDLE on labelled signatures by the protocol, leak gates beside it.
 
+    With the name of a system instead of a bundle (cgan, forger, cleaner, signauth), measure what that system is for.
+    """
+    from sigedge.evaluation import evaluate_bundle
+    from sigedge.systems import has_system
+    from sigedge_runtime.errors import DataError
+
+    if bundle is not None and not bundle.exists() and has_system(bundle.name):
+        _evaluate_system(Output(json), bundle.name, models, index, cache)
+        return
+    if index is None:
+        raise DataError("There is nothing to score BUNDLE on; name an index.csv or a folder with --index.")
     counts = parse_counts(refs, "--refs")
     wanted = [dataset] if dataset else []
     result = evaluate_bundle(
@@ -70,6 +83,26 @@ def evaluate(
     result["meta"]["fold"] = fold
     output = Output(json)
     show(output, result)
+    output.result(result)
+
+
+def _evaluate_system(output: Output, name: str, models: Path, index: Path | None, cache: Path) -> None:
+    """Measure a system and print a row for each of its networks."""
+    from sigedge.systems import load_system
+
+    data = default_data() if index is None else index.parent if index.is_file() else index
+    result = load_system(name).evaluate(models, data, cache=cache, progress=output.status)
+    rows = [
+        (
+            row["network"],
+            row["metric"],
+            f"{row['value']:.4g}",
+            "-" if row["ci95"] is None else f"{row['ci95'][0]:.4g} to {row['ci95'][1]:.4g}",
+            row["reference_metric"],
+        )
+        for row in result["networks"]
+    ]
+    output.table(name, ("network", "metric", "value", "95 %", "of the reference system"), rows)
     output.result(result)
 
 

@@ -16,6 +16,7 @@ from sigedge.cli.console import Output
 from sigedge.cli.export_tree import shown
 from sigedge.cli.guard import guard
 from sigedge.cli.inputs import parity_set
+from sigedge.cli.networks import CALIBRATION, PARITY, examples, show_network_parity
 from sigedge.cli.parity import show_parity
 from sigedge.cli.types import DatasetsOption, FoldOption, JsonOption, RealIndexOption, SplitsOption
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sigedge_export import Target
+    from sigedge_export import Reference, Target
     from sigedge_runtime.preprocessing import PreprocessSpec
 
 CACHE = Path(".cache") / "export"
@@ -79,8 +80,15 @@ def export(
     formats, precisions = _names(formats), _names(precisions)
     choose_targets(formats, precisions)  # refuses a typing error before the weights are read
     reference = load_reference(checkpoint)
-    targets = choose_targets(formats, precisions, load_options(reference.info.architecture).not_offered)
-    spec = PreprocessSpec.from_dict(reference.info.preprocess)
+    info = reference.info
+    targets = choose_targets(
+        formats, precisions, load_options(info.architecture, info.config.get("network")).not_offered
+    )
+    kept = None if no_cache else cache
+    if info.task != "verification":
+        _export_network(output, checkpoint, out, reference, targets, formats, precisions, kept)
+        return
+    spec = PreprocessSpec.from_dict(info.preprocess)
     report = out.with_name(f"{out.name}.report.html")
     real = RealData(index, dataset or [], splits, fold)
     given = None if calibration is None else checked_calibration(output, calibration, real, spec)
@@ -97,7 +105,7 @@ def export(
             calibration=canvases,
             formats=formats,
             precisions=precisions,
-            cache=None if no_cache else cache,
+            cache=kept,
             progress=view.stage,
             watch=view.watch,
             witness=report_of_export(report, samples.canvases, progress=view.stage),
@@ -110,6 +118,47 @@ def export(
             "bundle": str(made.bundle),
             "archive": str(made.archive),
             "report": str(report),
+            "hops": [hop.to_dict() for hop in made.hops],
+            "parity": made.report.to_dict(),
+        }
+    )
+
+
+def _export_network(
+    output: Output,
+    checkpoint: Path,
+    out: Path,
+    reference: Reference,
+    targets: Sequence[Target],
+    formats: list[str] | None,
+    precisions: list[str] | None,
+    cache: Path | None,
+) -> None:
+    """The same for a classifier or an image network, on inputs that its system draws."""
+    from sigedge.export_inputs import CALIBRATION_SEED, PARITY_SEED
+    from sigedge_export import export_network
+
+    calibrated = any(target.calibrated for target in targets)
+    with _stopped_by_sigterm(), shown(output) as view:
+        view.stage("draw inputs")
+        made = export_network(
+            checkpoint,
+            out,
+            canvases=examples(reference.info, PARITY, PARITY_SEED),
+            reference=reference,
+            calibration=examples(reference.info, CALIBRATION, CALIBRATION_SEED) if calibrated else None,
+            formats=formats,
+            precisions=precisions,
+            cache=cache,
+            progress=view.stage,
+            watch=view.watch,
+        )
+    show_network_parity(output, made.report)
+    output.say(f"Bundle: {made.bundle} and {made.archive}", "green")
+    output.result(
+        {
+            "bundle": str(made.bundle),
+            "archive": str(made.archive),
             "hops": [hop.to_dict() for hop in made.hops],
             "parity": made.report.to_dict(),
         }

@@ -10,6 +10,7 @@ import typer
 from sigedge.cli.console import Output
 from sigedge.cli.guard import guard
 from sigedge.cli.inputs import find_checkpoint, parity_meta, parity_part, parity_set
+from sigedge.cli.networks import parity_network
 from sigedge.cli.parity_lab import show_bisect, show_sensitivity
 from sigedge.cli.types import (
     BundleArgument,
@@ -68,7 +69,10 @@ def parity(
         if bisect is not None:
             _bisect(output, opened, bisect, path)
             return
-        samples = parity_set(index, dataset or [], opened.manifest.preprocess, splits=splits, fold=fold, part=part)
+        if opened.manifest.model.task != "verification":
+            parity_network(output, opened, path)
+            return
+        samples = parity_set(index, dataset or [], opened.manifest.harmonisation, splits=splits, fold=fold, part=part)
         if sensitivity is not None:
             allowed = _mixed_tolerance(opened) if tolerance is None else tolerance
             _sensitivity(output, opened, sensitivity, samples, allowed)
@@ -105,7 +109,7 @@ def _sensitivity(output: Output, bundle: Bundle, artifact: str, samples: ParityS
     from sigedge.export_inputs import calibration_canvases
     from sigedge_export.lab import measure_sensitivity
 
-    calibration = calibration_canvases(spec=bundle.manifest.preprocess)
+    calibration = calibration_canvases(spec=bundle.manifest.harmonisation)
     report = measure_sensitivity(bundle, artifact, calibration, samples, tolerance, progress=output.status)
     show_sensitivity(output, report)
     output.result({"sensitivity": report.to_dict(), "meta": parity_meta(bundle)})

@@ -53,7 +53,7 @@ def report(
     with Bundle.open(bundle) as opened:
         path = find_checkpoint(opened, checkpoint)
         tolerances = load_tolerances(opened.manifest.model.architecture)
-        samples = parity_set(index, dataset or [], opened.manifest.preprocess, splits=splits, fold=fold, part=part)
+        samples = parity_set(index, dataset or [], opened.manifest.harmonisation, splits=splits, fold=fold, part=part)
         embeddings = load_reference(path).embed(samples.canvases)
         parity = measure_parity(opened, embeddings, samples, progress=output.status)
         bisections = layer_noise(opened, path, progress=output.status) if bisect else ()

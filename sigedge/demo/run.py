@@ -100,7 +100,7 @@ def ask(bundle: Path | None, out: Path) -> tuple[tuple[Picture, ...], tuple[Case
     paths = [_write(out / "images" / f"reference-{i}.png", image) for i, image in enumerate(genuine[:-1], start=1)]
     cases = []
     with Verifier.open(bundle, store=store) as verifier:
-        spec = verifier.bundle.manifest.preprocess
+        spec = verifier.bundle.manifest.harmonisation
         verifier.enroll(USER, paths)
         for title, expected, image in queries:
             path = _write(out / "images" / f"{title.lower().replace(' ', '-')}.png", image)

@@ -95,7 +95,7 @@ def evaluate_bundle(
     """
     with Bundle.open(bundle_path) as bundle:
         manifest, chosen = bundle.manifest, bundle.artifact(artifact)
-        acquired = acquire(records, CanvasCache(cache, manifest.preprocess), progress=progress)
+        acquired = acquire(records, CanvasCache(cache, manifest.harmonisation), progress=progress)
         with closing(open_engine(engine, chosen, bundle.path(chosen.file), threads)) as opened:
             embeddings = embed_canvases(opened, acquired.canvases, progress=progress)
             engine_used = {"name": opened.name, "version": opened.version(), "threads": threads}
@@ -103,7 +103,7 @@ def evaluate_bundle(
         acquired.canvases.records,
         embeddings,
         reference_counts=reference_counts,
-        decision=manifest.decision,
+        decision=manifest.verification,
         seed=seed,
         bootstrap=bootstrap,
         leak_gates=_canvas_gates(acquired.canvases, seed),

@@ -64,7 +64,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = Manifest(
         format_version=1,
         created="2026-01-01",
-        model=ModelInfo("cells", "cells", "0.0.1", "0" * 64, 128, 1, "Apache-2.0"),
+        model=ModelInfo("cells", "cells", "0.0.1", "0" * 64, "verification", 128, (), None, 1, "Apache-2.0"),
         preprocess=PreprocessSpec(),
         artifacts=(artifact,),
         decision=decision,

@@ -14,7 +14,6 @@ import pytest
 from sigedge_export import assembly
 from sigedge_export.metadata import label_bundle
 from sigedge_export.targets import TARGETS
-from sigedge_export.tolerances import Tolerances
 from sigedge_runtime.bundle import MANIFEST, Bundle, hash_file, hash_files, zip_bundle
 from sigedge_runtime.errors import ExportError
 
@@ -37,6 +36,9 @@ def assemble(master: Path, folder: Path) -> Path:
         decision=tiny.DECISION.to_dict(),
         training={"data": ["b", "a"], "epochs": 3},
         seed=7,
+        task="verification",
+        labels=[],
+        preprocess=tiny.SPEC.to_dict(),
     )
     checkpoint = folder.parent / "checkpoint"
     checkpoint.write_bytes(b"weights")
@@ -44,15 +46,15 @@ def assemble(master: Path, folder: Path) -> Path:
     shutil.copytree(master / "vectors", folder / "vectors")
     (folder / "artifacts").mkdir()
     (folder / assembly.CARD).write_text("# Tiny\n")
-    tolerances = Tolerances(1e-4, 5e-5, 0.0005, 0.0005, 0.99, 0.99)
     chosen = [target for target in TARGETS if target.key in ("float32-onnx", "float32-tflite", "int8-tflite")]
     entries = []
     for target in chosen:
         shutil.copy(
             master / f"artifacts/{target.precision}{Path(target.file('x')).suffix}", folder / target.file("tiny")
         )
-        entries.append(assembly.describe(folder, target, "tiny", tiny.SIZE, tiny.SPEC, tolerances))
-    assembly.finish(folder, checkpoint, reference, entries, tiny.SPEC)
+        shape = (tiny.SPEC.canvas_height, tiny.SPEC.canvas_width)
+        entries.append(assembly.describe(folder, target, "tiny", tiny.SIZE, shape, 1e-4))
+    assembly.finish(folder, checkpoint, reference, entries)
     label_bundle(folder)
     return folder
 

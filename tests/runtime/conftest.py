@@ -137,7 +137,7 @@ def master_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Manifest(
             format_version=1,
             created="2026-01-31",
-            model=ModelInfo("tiny", "tiny", "1.0", "ab" * 32, SIZE, 1024, "Apache-2.0"),
+            model=ModelInfo("tiny", "tiny", "1.0", "ab" * 32, "verification", SIZE, (), None, 1024, "Apache-2.0"),
             preprocess=SPEC,
             artifacts=ARTIFACTS,
             decision=DECISION,

@@ -20,7 +20,7 @@ from sigedge_runtime._records import parse_json
 from sigedge_runtime.bundle import MANIFEST
 from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
 from sigedge_runtime.errors import BundleError
-from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Quantization, Tensor, is_safe_path
+from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Quantization, Rejection, Tensor, is_safe_path
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 SCHEMA: dict[str, Any] = json.loads((files("sigedge_runtime") / "manifest.schema.json").read_text(encoding="utf-8"))
@@ -54,9 +54,14 @@ BOTH_REFUSE: dict[str, tuple[Change, str]] = {
     "date": (set_at("created", to="yesterday"), "ISO 8601"),
     "no artefacts": (set_at("artifacts", to=[]), "must not be empty"),
     "no parameters": (set_at("model", "parameters", to=0), "must be positive"),
-    "no embedding": (set_at("model", "embedding_size", to=0), "must be positive"),
+    "no output": (set_at("model", "output_size", to=0), "must be positive"),
     "name of the model": (set_at("model", "name", to="a:b"), "must be letters"),
     "hash of the checkpoint": (set_at("model", "checkpoint_sha256", to="AB" * 32), "64 lower-case"),
+    "task": (set_at("model", "task", to="juggling"), "not one of verification"),
+    "measure of rejection": (
+        set_at("model", "rejection", to={"measure": "mood", "threshold": 0.0}),
+        "not one of max_logit",
+    ),
     "preprocessing": (set_at("preprocess", "canvas_width", to="wide"), "integers"),
     "preprocessing version": (set_at("preprocess", "version", to=99), "version 99"),
     "tool version": (set_at("tools", "numpy", to=1), r"tools\.numpy must be str"),
@@ -116,7 +121,15 @@ DATACLASSES_REFUSE: dict[str, tuple[Change, str]] = {
     "folder not listed": (set_at("artifacts", 0, "format", to="saved_model"), "does not list"),
     "another canvas": (set_at("preprocess", "canvas_height", to=64), "does not take a 64x256 canvas"),
     "another layout": (set_at("artifacts", 0, "input", "layout", to="NHWC"), "does not take"),
-    "another embedding": (set_at("model", "embedding_size", to=9), "does not return 9 values"),
+    "a verifier without a decision": (set_at("decision", to=None), "decision does not fit the task verification"),
+    "a verifier without preprocessing": (set_at("preprocess", to=None), "preprocess does not fit"),
+    "a verifier with labels": (set_at("model", "labels", to=["a"]), "labels must name 0 outputs"),
+    "a verifier that rejects classes": (
+        set_at("model", "rejection", to={"measure": "energy", "threshold": 0.0}),
+        "belongs to a classifier",
+    ),
+    "another task": (set_at("model", "task", to="image"), "decision does not fit the task image"),
+    "another output": (set_at("model", "output_size", to=9), "does not return 9 values"),
 }
 
 
@@ -224,6 +237,7 @@ def test_no_value_anywhere_crashes_the_reader(data: st.DataObject, manifest_data
     ("definition", "record"),
     [
         ("model", ModelInfo),
+        ("rejection", Rejection),
         ("quantization", Quantization),
         ("tensor", Tensor),
         ("artifact", Artifact),
@@ -246,6 +260,8 @@ def test_the_schema_names_the_values_of_the_dataclasses() -> None:
     assert tuple(definitions["artifact"]["properties"]["format"]["enum"]) == manifest.FORMATS
     assert tuple(definitions["artifact"]["properties"]["precision"]["enum"]) == manifest.PRECISIONS
     assert tuple(definitions["decision"]["properties"]["fusion"]["enum"]) == decision.FUSIONS
+    assert tuple(definitions["model"]["properties"]["task"]["enum"]) == manifest.TASKS
+    assert tuple(definitions["rejection"]["properties"]["measure"]["enum"]) == manifest.REJECTIONS
     assert tuple(definitions["tensor"]["properties"]["layout"]["enum"]) == manifest.LAYOUTS
     assert tuple(definitions["input"]["properties"]["dtype"]["enum"]) == manifest.INPUT_DTYPES
     assert set(definitions["tensor"]["properties"]["dtype"]["enum"]) == {

@@ -144,7 +144,7 @@ def _canvases(bundle: Bundle) -> tuple[Canvases, Canvases]:
     chosen = cases[:: max(1, len(cases) // CANVASES)][:CANVASES]
     folder = PurePosixPath(bundle.manifest.vectors).parent
     paths = [tuple(str(bundle.path(str(folder / name))) for name in (case.image, case.canvas)) for case in chosen]
-    made = [harmonise(read_image(image), bundle.manifest.preprocess).canvas for image, _ in paths]
+    made = [harmonise(read_image(image), bundle.manifest.harmonisation).canvas for image, _ in paths]
     return np.stack(made), np.stack([cv2.imread(canvas, cv2.IMREAD_UNCHANGED) for _, canvas in paths]).astype(np.uint8)
 
 

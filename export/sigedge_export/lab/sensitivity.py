@@ -102,7 +102,7 @@ def measure_sensitivity(
         BundleError: there is no such artefact.
         ExportError: it is no TFLite file, the bundle holds no float32 TFLite file, or a step failed.
     """
-    decision = bundle.manifest.decision
+    decision = bundle.manifest.verification
     threshold = decision.operating_point(decision.default_operating_point, 1).threshold
     trial = _Trial(make_pairs(samples), threshold)
     name, path = _float_file(bundle, artifact)

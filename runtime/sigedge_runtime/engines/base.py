@@ -122,17 +122,16 @@ class Engine(ABC):
     @property
     def canvas_shape(self) -> tuple[int, int]:
         """Height and width of the canvas it takes."""
-        shape = self.artifact.input.shape
-        return (shape[1], shape[2]) if self.artifact.input.layout == "NHWC" else (shape[2], shape[3])
+        return self.artifact.input.canvas_shape
 
     def infer(self, canvas: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed one canvas.
+        """Run the network on one canvas.
 
         Args:
             canvas: uint8 [H, W], values 0 to 255 as `harmonise` returns them.
 
         Returns:
-            float32 [D], not normalised.
+            float32 [D]: an embedding that is not normalised, a classifier's scores, or an image in rows.
 
         Raises:
             EngineError: the engine is closed, the canvas has another shape or type, inference failed, or its
@@ -151,10 +150,10 @@ class Engine(ABC):
                 raw = self._infer_impl(tensor)
             except Exception as error:  # as in open
                 raise self._error(f"failed ({_first_line(error)}); run the self-test") from error
-        return self._embedding(raw)
+        return self._dequantised(raw)
 
     def infer_batch(self, canvases: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed canvases uint8 [N, H, W] one by one, as a device does: float32 [N, D]; errors as in `infer`."""
+        """Run on canvases uint8 [N, H, W] one by one, as a device does: float32 [N, D]; errors as in `infer`."""
         size = self.artifact.output.shape[-1]
         return np.array([self.infer(canvas) for canvas in canvases], np.float32).reshape(-1, size)
 
@@ -195,7 +194,7 @@ class Engine(ABC):
         if not same:
             raise self._error(f"finds {found} as {role} where the manifest says {declared}; export it again")
 
-    def _embedding(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+    def _dequantised(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Check and dequantise an output."""
         output = self.artifact.output
         if raw.shape != output.shape or raw.dtype != output.dtype:
