@@ -24,8 +24,7 @@ CORRECTED_OPERATORS = (
 )
 BIAS_TYPES: dict[int, Any] = {
     schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.INT32: np.int32,  # where the layer's input has 8 bits
-    schema.TensorType.INT64: np.int64,  # where it has 16
+    schema.TensorType.INT32: np.int32,
 }
 
 Canvases = NDArray[np.uint8]

@@ -32,15 +32,15 @@ def tflite_to_quantized(
     float_layers: Sequence[str] = (),
     ranges: str = DEFAULT_METHOD,
 ) -> Path:
-    """Quantise a float32 file; weights become int8, one scale for each channel, and biases are corrected.
+    """Quantise a float32 file; weights become int8, one scale for each channel.
 
     Args:
         tflite_file: float32, input ``canvas`` [1, H, W, 1].
         quantized_file: file to write; inputs and outputs stay float32.
         precision: ``"dynamic_range"`` (the engine quantises activations while it runs), ``"int16_activations"`` or
             ``"mixed"`` (int8 activations, chosen layers in float).
-        calibration: ``.npy`` of canvases uint8 [N, H, W], whose activations set the ranges and the biases, see
-            `sigedge_export.calibration.tflite_bias`; not needed for a dynamic range, which keeps its biases.
+        calibration: ``.npy`` of canvases uint8 [N, H, W], whose activations set the ranges and, with 8 bits, correct
+            the biases by `sigedge_export.calibration.tflite_bias`; not needed for a dynamic range.
         float_layers: layers that stay in float, by the name of their output tensor; for mixed precision.
         ranges: one of `sigedge_export.calibration.METHODS`, how the ranges of 8-bit activations follow from their
             values; with 16 bits there is nothing to spare, and all values are covered.
@@ -65,7 +65,9 @@ def tflite_to_quantized(
     canvases: NDArray[np.uint8] = np.load(calibration)
     chosen = choose_activation_ranges(machine, tflite_file, canvases, ranges if precision == "mixed" else "minmax")
     rounded = bytes(machine.quantize(chosen).quantized_model)
-    quantized_file.write_bytes(correct_tflite_biases(tflite_file.read_bytes(), rounded, canvases))
+    if precision == "mixed":
+        rounded = correct_tflite_biases(tflite_file.read_bytes(), rounded, canvases)
+    quantized_file.write_bytes(rounded)
     return quantized_file
 
 
