@@ -24,6 +24,7 @@ from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import BundleError, EngineError, EngineUnavailableError, ExportError
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.metadata import FileMetadata, read_metadata
+from sigedge_runtime.network_vectors import read_network_vectors
 from sigedge_runtime.selftest import read_vectors
 
 __all__ = ["Audit", "FileFacts", "Finding", "Placement", "Run", "Unmeasured", "audit", "examine", "golden_canvases"]
@@ -121,6 +122,8 @@ def golden_canvases(bundle: Bundle) -> NDArray[np.uint8]:
     Raises:
         BundleError: the vectors are invalid, or a canvas is no image of the declared size.
     """
+    if bundle.manifest.model.task != "verification":
+        return read_network_vectors(bundle)[0]
     folder, spec = PurePosixPath(bundle.manifest.vectors).parent, bundle.manifest.harmonisation
     canvases: list[NDArray[np.uint8]] = []
     for case in read_vectors(bundle).cases:

@@ -22,6 +22,7 @@ from sigedge_export.network_parity import (
 from sigedge_export.options import ExportOptions, load_options
 from sigedge_export.pipeline import check_limits, made_in_scratch, telling
 from sigedge_export.reference import Reference, load_reference
+from sigedge_export.rehearsal import rehearse
 from sigedge_export.targets import choose_targets
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError, ParityError
@@ -108,9 +109,10 @@ def _prove(
     failed.unlink(missing_ok=True)
     with Bundle.open(folder) as bundle:
         report = measure_network_parity(bundle, canvases, reference.embed(canvases), progress=progress)
-    try:
-        gate_network(report, tolerances)
-    except ParityError as error:
-        failed.write_text(report.to_json(), encoding="utf-8")
-        raise ParityError(f"{error} The figures are in {failed}.") from None
+        try:
+            gate_network(report, tolerances)
+            rehearse(bundle, progress=progress)
+        except ParityError as error:
+            failed.write_text(report.to_json(), encoding="utf-8")
+            raise ParityError(f"{error} The figures are in {failed}.") from None
     return report

@@ -15,7 +15,7 @@ from sigedge_export.reference import model_file
 from sigedge_models import CheckpointInfo
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError, ParityError
-from sigedge_runtime.network import output_differences
+from sigedge_runtime.outputs import output_differences
 
 Progress = Callable[[str], None]
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.choice import choose_artifact
 from sigedge_runtime.engines import Engine, open_engine
-from sigedge_runtime.errors import BundleError, QualityError, SelftestError
+from sigedge_runtime.errors import BundleError, QualityError
 from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
-from sigedge_runtime.network_vectors import read_network_vectors
+from sigedge_runtime.outputs import rejection_measure, softmax
 from sigedge_runtime.preprocessing import harmonise
+from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,9 @@ class Network:
             artifact = choose_artifact(opened, engine, precision)
             running = open_engine(engine, artifact, opened.path(artifact.file), threads)
             stack.callback(running.close)
-            network = cls(opened, running, stack.pop_all())
-        if selftest:
-            network._require_parity()
-        return network
+            if selftest:
+                require_passed(replay(opened, running), opened)
+            return cls(opened, running, stack.pop_all())
 
     @property
     def manifest(self) -> Manifest:
@@ -159,6 +159,10 @@ class Network:
             )
         return np.clip(np.rint(output), 0, 255).astype(np.uint8).reshape(height, width)
 
+    def selftest(self) -> SelftestReport:
+        """Replay the golden vectors of the bundle; errors as in `sigedge_runtime.selftest.replay`."""
+        return replay(self.bundle, self.engine)
+
     def close(self) -> None:
         """Free the engine and what was unpacked; closing twice does nothing."""
         self._resources.close()
@@ -177,50 +181,3 @@ class Network:
         model = self.manifest.model
         if model.task != task:
             raise BundleError(f"The task of {model.name} is {model.task}, not {task}; use `run`, or another bundle.")
-
-    def _require_parity(self) -> None:
-        try:
-            canvases, expected = read_network_vectors(self.bundle)
-            found = self.engine.infer_batch(canvases)
-            difference = max(output_differences(self.manifest.model.task, found, expected))
-        except BaseException:
-            self.close()
-            raise
-        # Written so that NaN fails.
-        if not difference <= self.artifact.score_tolerance:
-            self.close()
-            raise SelftestError(
-                f"The bundle {self.bundle.name} fails its self-test on this device (largest difference "
-                f"{difference:.4f}, tolerance {self.artifact.score_tolerance:g}); install the engine version of its "
-                "manifest, or export it again."
-            )
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities float64 [..., D] that sum to 1 over the last axis, of scores [..., D]."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
-
-
-def rejection_measure(logits: NDArray[np.float32], measure: str) -> float:
-    """How much scores [D] look like one of the classes: a measure of `manifest.Rejection`, larger for known ones."""
-    highest = float(logits.max())
-    if measure == "max_logit":
-        return highest
-    return highest + float(np.log(np.exp(logits.astype(np.float64) - highest).sum()))
-
-
-def output_differences(task: str, found: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far outputs [N, D] lie from the reference's, float64 [N], in the unit of `Artifact.score_tolerance`.
-
-    Args:
-        task: ``classification``: the largest difference of a probability; ``image``: the root mean square difference
-            as a share of 255.
-        found: of an artefact.
-        expected: of the reference model.
-    """
-    if task == "classification":
-        return np.asarray(np.abs(softmax(found) - softmax(expected)).max(axis=1))
-    difference = found.astype(np.float64) - expected
-    return np.asarray(np.sqrt((difference**2).mean(axis=1)) / 255)

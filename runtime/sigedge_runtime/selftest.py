@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.engines import Engine
-from sigedge_runtime.errors import BundleError
+from sigedge_runtime.errors import BundleError, SelftestError
 from sigedge_runtime.images import read_image
+from sigedge_runtime.network_vectors import read_network_vectors
+from sigedge_runtime.outputs import output_differences
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.scoring import score
 from sigedge_runtime.vectors import VectorCase, Vectors, VectorScore
@@ -30,8 +32,8 @@ class SelftestReport:
     Attributes:
         passed: whether there are no failures.
         cases: images replayed.
-        scores: scores compared.
-        max_score_difference: largest difference to the reference's scores.
+        scores: scores compared; of a network that is no verifier, outputs.
+        max_score_difference: largest difference to the reference's scores or outputs.
         tolerance: largest difference allowed.
         failures: a sentence for each thing that differed.
     """
@@ -52,13 +54,16 @@ def replay(bundle: Bundle, engine: Engine) -> SelftestReport:
     """Replay all golden vectors of a bundle on an open engine.
 
     Canvases must be equal bit for bit. Scores may differ by the artefact's tolerance. Decisions at the default
-    operating point must be equal, except where the reference's score is within the tolerance of the threshold.
+    operating point must be equal, except where the reference's score is within the tolerance of the threshold. Of a
+    network that is no verifier the outputs for the golden canvases are compared.
 
     Raises:
         BundleError: the vectors are invalid.
         ImageError: an image of the vectors cannot be read.
         EngineError: inference failed.
     """
+    if bundle.manifest.model.task != "verification":
+        return _replay_network(bundle, engine)
     vectors = read_vectors(bundle)
     failures: list[str] = []
     embeddings = {}
@@ -82,6 +87,33 @@ def replay(bundle: Bundle, engine: Engine) -> SelftestReport:
         tolerance=engine.artifact.score_tolerance,
         failures=tuple(failures),
     )
+
+
+def require_passed(report: SelftestReport, bundle: Bundle) -> None:
+    """Refuse to serve with a bundle that failed.
+
+    Raises:
+        SelftestError: it did; the sentence names the first failure.
+    """
+    if not report.passed:
+        raise SelftestError(
+            f"The bundle {bundle.name} fails its self-test on this device ({len(report.failures)} failures; first: "
+            f"{report.failures[0]}); install the OpenCV and engine versions of its manifest, or export it again."
+        )
+
+
+def _replay_network(bundle: Bundle, engine: Engine) -> SelftestReport:
+    canvases, expected = read_network_vectors(bundle)
+    differences = output_differences(bundle.manifest.model.task, engine.infer_batch(canvases), expected)
+    tolerance = engine.artifact.score_tolerance
+    # Written so that NaN fails.
+    failures = [
+        f"The output for golden canvas {number} differs by {difference:.4f} (tolerance {tolerance:g})."
+        for number, difference in enumerate(differences)
+        if not difference <= tolerance
+    ]
+    count = len(canvases)
+    return SelftestReport(not failures, count, count, float(differences.max()), tolerance, tuple(failures))
 
 
 def read_vectors(bundle: Bundle) -> Vectors:

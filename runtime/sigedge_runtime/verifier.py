@@ -17,7 +17,6 @@ from sigedge_runtime.engines import Engine, open_engine
 from sigedge_runtime.errors import (
     ImageError,
     QualityError,
-    SelftestError,
     TemplateMismatchError,
 )
 from sigedge_runtime.images import ImageSource, describe, read_image
@@ -25,7 +24,7 @@ from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
 from sigedge_runtime.scoring import Vector, normalise, probability, scores
-from sigedge_runtime.selftest import SelftestReport, replay
+from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
 
 
@@ -81,7 +80,7 @@ class Verifier:
             running = open_engine(engine, artifact, opened.path(artifact.file), threads)
             stack.callback(running.close)
             if selftest:
-                _require_passed(replay(opened, running), opened)
+                require_passed(replay(opened, running), opened)
             templates = store if isinstance(store, TemplateStore) else TemplateStore(store)
             if templates is not store:
                 stack.callback(templates.close)
@@ -270,11 +269,3 @@ class Verifier:
 def _choose_operating_point(manifest: Manifest, name: str | None) -> str:
     decision = manifest.verification
     return decision.operating_point(name or decision.default_operating_point, 1).name
-
-
-def _require_passed(report: SelftestReport, bundle: Bundle) -> None:
-    if not report.passed:
-        raise SelftestError(
-            f"The bundle {bundle.name} fails its self-test on this device ({len(report.failures)} failures; first: "
-            f"{report.failures[0]}); install the OpenCV and engine versions of its manifest, or export it again."
-        )

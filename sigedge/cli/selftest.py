@@ -18,11 +18,13 @@ def selftest(
     json: JsonOption = None,
 ) -> None:
     """Replay the golden vectors of BUNDLE on this machine; exit code 1 when it deviates."""
-    from sigedge_runtime import Verifier
+    from sigedge_runtime import Bundle, Network, Verifier
 
-    with Verifier.open(bundle, engine=engine, precision=precision, threads=threads, selftest=False) as verifier:
-        report = verifier.selftest()
-        artifact, name = verifier.artifact.name, verifier.engine.name
+    with Bundle.open(bundle) as opened:
+        kind = Verifier if opened.manifest.model.task == "verification" else Network
+        with kind.open(opened, engine=engine, precision=precision, threads=threads, selftest=False) as running:
+            report = running.selftest()
+            artifact, name = running.artifact.name, running.engine.name
     output = Output(json)
     word, style = ("PASSED", "bold green") if report.passed else ("FAILED", "bold red")
     output.say(

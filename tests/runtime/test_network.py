@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from sigedge_runtime import BundleError, Network, QualityError, SelftestError, Verifier
 from sigedge_runtime.bundle import MANIFEST, Bundle
 from sigedge_runtime.manifest import Manifest, Rejection
-from sigedge_runtime.network import output_differences, rejection_measure, softmax
 from sigedge_runtime.network_vectors import NetworkVectors, read_network_vectors
+from sigedge_runtime.outputs import output_differences, rejection_measure, softmax
 from sigedge_runtime.preprocessing import harmonise
 
 LABELS = ("ann", "bob", "cy", "dee", "eve", "fay", "gus", "hal")
@@ -122,7 +122,10 @@ def test_the_selftest_refuses_other_outputs(
     sign_off(classifier)
     with pytest.raises(SelftestError, match="fails its self-test"):
         Network.open(classifier, precision="float32")
-    Network.open(classifier, precision="float32", selftest=False).close()
+    with Network.open(classifier, precision="float32", selftest=False) as network:
+        report = network.selftest()
+    assert not report.passed and report.cases == 3 and len(report.failures) == 1
+    assert "golden canvas 1" in report.failures[0]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from sigedge_export.lab.tracing import Stage, stages
 from sigedge_export.process import step_folder
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.images import read_image
+from sigedge_runtime.network_vectors import read_network_vectors
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.selftest import read_vectors
 
@@ -113,8 +114,12 @@ def bisect(bundle: Bundle, artifact: str, checkpoint: Path, *, progress: Progres
         ExportError: a stage cannot be run; the text names its log.
     """
     way, missing = stages(bundle, bundle.artifact(artifact), checkpoint)
-    found, recorded = _canvases(bundle)
-    hops = [_preprocessing(recorded, found)]
+    hops = []
+    if bundle.manifest.model.task == "verification":
+        found, recorded = _canvases(bundle)
+        hops = [_preprocessing(recorded, found)]
+    else:  # the golden vectors of other networks begin with canvases
+        recorded = read_network_vectors(bundle)[0]
     with step_folder("bisect") as folder:
         canvases = folder / "canvases.npy"
         np.save(canvases, recorded)
