@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,14 @@ from sigedge_export.network_parity import NetworkTolerances
 from sigedge_export.reference import Reference, model_folder
 from sigedge_export.targets import Target
 from sigedge_export.tolerances import Tolerances
-from sigedge_models import CheckpointInfo
 from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, hash_tree, write_manifest, zip_bundle
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.manifest import FORMAT_VERSION, Artifact, Manifest, ModelInfo, Rejection
 from sigedge_runtime.preprocessing import PreprocessSpec
+
+if TYPE_CHECKING:
+    from sigedge_models import CheckpointInfo
 
 CARD = "CARD.md"
 TOOLS = (

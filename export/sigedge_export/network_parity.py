@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_export.audit import FileFacts, Finding, Run, Unmeasured, audit
 from sigedge_export.reference import model_file
-from sigedge_models import CheckpointInfo
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError, ParityError
 from sigedge_runtime.outputs import output_differences
+
+if TYPE_CHECKING:
+    from sigedge_models import CheckpointInfo
 
 Progress = Callable[[str], None]
 

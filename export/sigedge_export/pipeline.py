@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,12 @@ from sigedge_export.reference import Reference, load_reference, model_folder
 from sigedge_export.rehearsal import rehearse
 from sigedge_export.targets import Target, choose_targets
 from sigedge_export.tolerances import Tolerances, load_tolerances
-from sigedge_models import CheckpointInfo
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError, ParityError
 from sigedge_runtime.preprocessing import PreprocessSpec
+
+if TYPE_CHECKING:
+    from sigedge_models import CheckpointInfo
 
 Progress = Callable[[str], None]
 Witness = Callable[[Bundle, ParityReport, tuple[Hop, ...], str | None], None]
