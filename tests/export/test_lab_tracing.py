@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sigedge_export.lab.tracing import BEFORE, STEPS, stages
-from sigedge_export.steps import trace_tflite
+from sigedge_export.watching import dequantised
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.manifest import FORMATS
 
@@ -67,7 +67,7 @@ def dequantise(stored: NDArray[Any], scales: list[float], zero_points: list[int]
         "quantized_dimension": axis,
     }
     interpreter = SimpleNamespace(get_tensor=lambda _: stored)
-    values = trace_tflite._values(interpreter, {"index": 0, "quantization_parameters": parameters})
+    values = dequantised(interpreter, {"index": 0, "quantization_parameters": parameters})
     assert values.dtype == np.float32
     found: list[Any] = values.tolist()
     return found
