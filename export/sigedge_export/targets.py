@@ -47,13 +47,13 @@ class Target:
         """Path of the artefact inside a bundle."""
         return f"artifacts/{model}-{self.precision}{self.suffix}"
 
-    def tensors(self, height: int, width: int, embedding_size: int) -> tuple[Tensor, Tensor]:
-        """Declared input and output for canvases `height` x `width` and embeddings of `embedding_size`."""
+    def tensors(self, height: int, width: int, output_size: int) -> tuple[Tensor, Tensor]:
+        """Declared input and output for canvases `height` x `width` and `output_size` values returned."""
         shape = (1, height, width, 1) if self.layout == "NHWC" else (1, 1, height, width)
         raw_canvas = Quantization(scale=1.0, zero_point=0) if self.input_dtype == "uint8" else None
         return (
             Tensor("canvas", shape, self.input_dtype, self.layout, raw_canvas),
-            Tensor("embedding", (1, embedding_size), "float32", "ND", None),
+            Tensor("embedding", (1, output_size), "float32", "ND", None),
         )
 
 

@@ -48,7 +48,7 @@ def test_the_manifest_names_the_checkpoint_and_its_tools(
     with Bundle.open(exported.bundle) as bundle:
         model, tools = bundle.manifest.model, bundle.manifest.tools
     assert model.checkpoint_sha256 == hash_file(checkpoint)
-    assert (model.name, model.architecture, model.embedding_size) == ("small", "edgesig", 16)
+    assert (model.name, model.architecture, model.output_size) == ("small", "edgesig", 16)
     assert model.parameters == reference.parameters < sum(p.numel() for p in reference.model.parameters())
     assert {"torch", "onnx2tf", "tensorflow", "onnxruntime"} <= set(tools)
 
