@@ -143,7 +143,11 @@ def _read(kind: Any, value: object, where: str) -> Any:
     if issubclass(kind, Record):
         return _read_record(kind, value, where)
     if hasattr(kind, "from_dict"):
-        return kind.from_dict(_checked(dict, value, where, "an object"))
+        try:
+            return kind.from_dict(_checked(dict, value, where, "an object"))
+        except BundleError as error:
+            # It does not know where the value stands.
+            raise error if where in str(error) else BundleError(f"{where}: {error}") from None
     return _read_scalar(kind, value, where)
 
 

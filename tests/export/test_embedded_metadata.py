@@ -167,6 +167,7 @@ def change_field(metadata: FileMetadata, **changes: object) -> str:
         ({"more": 1}, "unknown fields more"),
         ({"model": {}}, "lacks"),
         ({"precision": 8}, "precision must be str"),
+        ({"preprocess": {"version": 1}}, r"model\.onnx\.preprocess: "),
     ],
 )
 def test_what_a_file_says_is_read_strictly(
