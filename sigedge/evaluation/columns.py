@@ -67,6 +67,18 @@ def percent_interval(*path: str) -> Callable[[Row], str]:
     return show
 
 
+def points(count: int, name: str) -> Callable[[Row], str]:
+    """Show a difference of rates in percentage points, with its interval, as a paired comparison stores it."""
+
+    def show(row: Row) -> str:
+        if pick(row, name, "estimate") is None:
+            return ABSENT
+        estimate, low, high = (f"{100 * row[name][end]:+.{count}f}" for end in ("estimate", "low", "high"))
+        return f"{estimate} [{low}, {high}]"
+
+    return show
+
+
 def median_and_tail(stage: str) -> Callable[[Row], str]:
     """Show median and 95th percentile of a latency, milliseconds."""
 
@@ -109,6 +121,11 @@ def _latency_rows(result: Result) -> Iterator[Row]:
         yield {**run, "ran": ran, "machine": result.get("machine"), "protocol": result.get("protocol")}
 
 
+def _localisation_rows(result: Result) -> Iterator[Row]:
+    for name, found in (result.get("sets") or {}).items():
+        yield {**found, "pages_of": name}
+
+
 def _size(row: Row) -> str:
     return _shown(row.get("size"), 1 / 1000, ".0f")
 
@@ -120,14 +137,6 @@ def _inference(row: Row) -> str:
 
 def _flipped(row: Row) -> str:
     return ABSENT if row.get("flipped") is None else f"{row['flipped']} of {row['pairs']}"
-
-
-def _eer_change(row: Row) -> str:
-    change = pick(row, "eer_difference", "estimate")
-    if change is None:
-        return ABSENT
-    low, high = (100 * row["eer_difference"][end] for end in ("low", "high"))
-    return f"{100 * change:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 TABLES: dict[str, Table] = {
@@ -174,9 +183,22 @@ TABLES: dict[str, Table] = {
             ("largest score difference", decimals(5, "max_score_difference")),
             ("99th percentile", decimals(5, "p99_score_difference")),
             ("flipped decisions", _flipped),
-            ("EER change, points [95 %]", _eer_change),
+            ("EER change, points [95 %]", points(2, "eer_difference")),
             ("inference ms [95 %]", _inference),
             ("worth it beside float32", text("verdict", "short")),
+        ),
+    ),
+    "localisation": Table(
+        "system-localisation.json",
+        _localisation_rows,
+        (
+            ("test pages", text("pages_of")),
+            ("pages", text("pages")),
+            ("signatures", text("signatures")),
+            ("AP at IoU 0.5 [95 %]", percent_interval("average_precision")),
+            ("precision", percent("precision")),
+            ("recall", percent("recall")),
+            ("false alarms a page", decimals(2, "false_alarms_per_page")),
         ),
     ),
     "latency": Table(

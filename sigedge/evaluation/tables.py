@@ -3,7 +3,7 @@
     python -m sigedge.evaluation.tables [--check]
 
 Between ``<!-- table:NAME -->`` and ``<!-- /table:NAME -->`` stands what the result files say; NAME is a key of
-`columns.TABLES`. ``<!-- table:NAME MODEL -->`` shows the results of one model only. Text outside is left alone.
+`TABLES`. ``<!-- table:NAME MODEL -->`` shows the results of one model only. Text outside is left alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sigedge.evaluation.columns import TABLES, Result, Row, Table, model_of
+from sigedge.evaluation import (
+    columns,
+    columns_cgan,
+    columns_cleaner,
+    columns_forger,
+    columns_pairs,
+    columns_signauth,
+    columns_systems,
+)
+from sigedge.evaluation.columns import Result, Row, Table, model_of
 from sigedge.evaluation.results import read_result
 from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import DataError, SigedgeError
@@ -22,6 +31,15 @@ from sigedge_runtime.errors import DataError, SigedgeError
 RESULTS = Path("benchmarks") / "results"
 PAGES = ("*.md", "docs/**/*.md", "models/**/*.md", "benchmarks/**/*.md")
 NOTHING = "Not measured yet."
+TABLES = {
+    **columns.TABLES,
+    **columns_cgan.TABLES,
+    **columns_cleaner.TABLES,
+    **columns_forger.TABLES,
+    **columns_pairs.TABLES,
+    **columns_signauth.TABLES,
+    **columns_systems.TABLES,
+}
 
 _OPENING = re.compile(r"^<!-- table:(?P<name>[a-z-]+)(?: (?P<model>[\w.-]+))? -->$", re.MULTILINE)
 

@@ -68,3 +68,10 @@ def has_system(architecture: str) -> bool:
 def load_system(architecture: str) -> System:
     """The functions of a system; see `has_system`."""
     return cast(System, importlib.import_module(f"{__name__}.{architecture}"))
+
+
+def verifiers() -> list[str]:
+    """Architectures that take the common way, sorted."""
+    from sigedge_models import names
+
+    return [name for name in names() if not has_system(name)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sigedge.training.batches import Batches, Pool
-from sigedge.training.losses import VerificationLoss
+from sigedge.training.losses import make_loss
 from sigedge.training.recipe import Recipe
 
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -30,7 +30,7 @@ class VerifierTraining(lightning.LightningModule):
     def __init__(self, model: nn.Module, recipe: Recipe, pools: Mapping[str, Pool], validate: Validate) -> None:
         super().__init__()
         self.model = model
-        self.loss = VerificationLoss(recipe.loss.temperature, recipe.loss.pair_weight)
+        self.loss = make_loss(recipe.loss)
         self._recipe, self._pools, self._validate = recipe, pools, validate
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -47,11 +47,10 @@ class VerifierTraining(lightning.LightningModule):
         torch.manual_seed(self._recipe.seed + self.global_step)
         canvases, signers, genuine = batch
         embeddings = self.model(canvases.contiguous(memory_format=torch.channels_last))
-        contrast, pairs = self.loss(embeddings, signers, genuine)
-        total: Tensor = contrast + pairs
-        self.log_dict(
-            {"loss": total, "contrast": contrast, "pairs": pairs}, prog_bar=True, on_step=False, on_epoch=True
-        )
+        terms = self.loss(embeddings, signers, genuine)
+        total = torch.stack(terms).sum()
+        named = dict(zip(self.loss.terms, terms, strict=True))
+        self.log_dict({"loss": total, **named}, prog_bar=True, on_step=False, on_epoch=True)
         return total
 
     def val_dataloader(self) -> DataLoader[Any]:

@@ -1,11 +1,23 @@
-"""The loss of a verifier: supervised contrast over writers, and one global threshold over pairs."""
+"""Losses of a verifier: supervised contrast with one threshold over pairs, contrastive pairs, mined triplets.
+
+Each takes a batch's embeddings float [B, D] of any length, whose signature each shows or claims to show, int64 [B], and
+whether it is genuine, bool [B]. It returns the terms that its `terms` names, scalars whose sum is the loss.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from pytorch_metric_learning.losses import SupConLoss
+from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.losses import SupConLoss, TripletMarginLoss
+from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
 from torch import Tensor, nn
 from torch.nn import functional
+
+from sigedge.training.recipe import Contrastive, Loss, Triplet
+
+_TINY = 1e-6  # keeps the slope of a square root finite where two embeddings are equal
 
 
 class VerificationLoss(nn.Module):
@@ -20,6 +32,8 @@ class VerificationLoss(nn.Module):
         temperature: of the contrastive term.
         pair_weight: weight of the pair term.
     """
+
+    terms = ("contrast", "pairs")
 
     def __init__(self, temperature: float, pair_weight: float) -> None:
         super().__init__()
@@ -37,20 +51,100 @@ class VerificationLoss(nn.Module):
             genuine: bool [B].
         """
         unit = functional.normalize(embeddings.float())
-        forgery_labels = signers.max() + 1 + torch.arange(len(signers), device=signers.device)
-        contrast = self.contrast(unit, torch.where(genuine, signers, forgery_labels))
+        contrast = self.contrast(unit, _classes(signers, genuine))
         return contrast, self.pair_weight * self._pair_term(unit, signers, genuine)
 
     def _pair_term(self, unit: Tensor, signers: Tensor, genuine: Tensor) -> Tensor:
         logits = self.slope * (unit @ unit.T) + self.offset
-        same = signers[:, None] == signers[None, :]
-        both = genuine[:, None] & genuine[None, :]
-        above = torch.triu(torch.ones_like(same), diagonal=1)
-        groups = (
-            (same & both & above, -1.0),
-            (same & (genuine[:, None] != genuine[None, :]) & above, 1.0),
-            (~same & both & above, 1.0),
-        )
+        groups = zip(_pair_kinds(signers, genuine), (-1.0, 1.0, 1.0), strict=True)
         # Each kind of pair counts the same, however many there are of it.
         terms = [functional.softplus(sign * logits[mask]).mean() for mask, sign in groups if bool(mask.any())]
         return torch.stack(terms).sum() if terms else unit.sum() * 0.0
+
+
+class ContrastivePairLoss(nn.Module):
+    """Contrastive loss over pairs: like pairs cost their squared distance, unlike ones what they lack of the margin.
+
+    R. Hadsell, S. Chopra and Y. LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006, eq. 4,
+    as SigNet has it (arXiv 1707.02131, eq. 1). Distances are of embeddings at unit length, 0 to 2, because devices
+    compare by cosines, and the squared distance is 2 - 2 cos. Like pairs are two genuine samples of a signer. Unlike
+    pairs are a genuine sample and a forgery of it, and, which SigNet does without, genuine samples of two signers.
+
+    Args:
+        margin: up to which unlike pairs are pushed apart, above 0 to 2.
+        stranger_weight: weight of the pairs of two signers.
+    """
+
+    terms = ("like", "unlike")
+
+    def __init__(self, margin: float, stranger_weight: float) -> None:
+        super().__init__()
+        self.margin, self.stranger_weight = margin, stranger_weight
+
+    def forward(self, embeddings: Tensor, signers: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor]:
+        """The term of like pairs and that of unlike pairs; each kind of pair counts the same, however many."""
+        unit = functional.normalize(embeddings.float())
+        squared = (2 - 2 * unit @ unit.T).clamp_min(0)
+        lacking = functional.relu(self.margin - torch.sqrt(squared + _TINY)) ** 2
+        like, forged, strange = _pair_kinds(signers, genuine)
+        unlike = _mean(lacking, forged) + self.stranger_weight * _mean(lacking, strange)
+        return _mean(squared, like), unlike
+
+
+class MinedTripletLoss(nn.Module):
+    """Triplet loss over the triplets of a batch that a miner picks, by pytorch-metric-learning.
+
+    F. Schroff, D. Kalenichenko and J. Philbin, "FaceNet", CVPR 2015, eq. 2, with distances of embeddings at unit
+    length; ``"hard"`` mining after A. Hermans, L. Beyer and B. Leibe, "In Defense of the Triplet Loss", arXiv
+    1703.07737, section 2. Anchor and positive are genuine samples of a signer. Everything else is a negative: the
+    signer's forgeries, other signers' samples and their forgeries.
+
+    Args:
+        margin: by which a negative shall be farther than a positive, above 0 to 2.
+        miner: ``"hard"``, ``"semihard"`` or ``"all"``, see `sigedge.training.recipe.Triplet`.
+    """
+
+    terms = ("triplet",)
+
+    def __init__(self, margin: float, miner: str) -> None:
+        super().__init__()
+        distance = LpDistance(normalize_embeddings=True)
+        self.loss = TripletMarginLoss(margin, distance=distance)
+        self.miner: Any = (
+            BatchHardMiner(distance=distance)
+            if miner == "hard"
+            else TripletMarginMiner(margin, type_of_triplets=miner, distance=distance)
+        )
+
+    def forward(self, embeddings: Tensor, signers: Tensor, genuine: Tensor) -> tuple[Tensor]:
+        """The mean over the picked triplets that still cost something."""
+        wide, classes = embeddings.float(), _classes(signers, genuine)
+        return (self.loss(wide, classes, self.miner(wide, classes)),)
+
+
+def make_loss(settings: Loss) -> VerificationLoss | ContrastivePairLoss | MinedTripletLoss:
+    """The loss that a recipe asks for; its attribute ``terms`` names what it returns."""
+    if isinstance(settings, Contrastive):
+        return ContrastivePairLoss(settings.margin, settings.stranger_weight)
+    if isinstance(settings, Triplet):
+        return MinedTripletLoss(settings.margin, settings.miner)
+    return VerificationLoss(settings.temperature, settings.pair_weight)
+
+
+def _classes(signers: Tensor, genuine: Tensor) -> Tensor:
+    """int64 [B]: the signer of a genuine sample; every forgery is a class of its own."""
+    forgeries = signers.max() + 1 + torch.arange(len(signers), device=signers.device)
+    return torch.where(genuine, signers, forgeries)
+
+
+def _pair_kinds(signers: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Masks bool [B, B] of each pair once: two genuine samples, one and its forgery, genuine ones of two signers."""
+    same = signers[:, None] == signers[None, :]
+    both = genuine[:, None] & genuine[None, :]
+    above = torch.triu(torch.ones_like(same), diagonal=1)
+    return same & both & above, same & (genuine[:, None] != genuine[None, :]) & above, ~same & both & above
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean where a mask holds, 0 where it holds nowhere."""
+    return (values * mask).sum() / mask.sum().clamp_min(1)

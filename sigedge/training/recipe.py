@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from sigedge_runtime.errors import RecipeError
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a recipe: what it does not know, it refuses."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SyntheticSigners(_Section):
+class SyntheticSigners(Section):
     """Signers drawn by `sigedge.synthesis`; the batch weight stands in `DataRecipe.signers_per_batch`."""
 
     signers: PositiveInt = 400
@@ -24,7 +27,7 @@ class SyntheticSigners(_Section):
     seed: int = 1
 
 
-class DataRecipe(_Section):
+class DataRecipe(Section):
     """What a batch is made of.
 
     Attributes:
@@ -40,7 +43,7 @@ class DataRecipe(_Section):
     synthetic: SyntheticSigners = SyntheticSigners()
 
 
-class Augmentation(_Section):
+class Augmentation(Section):
     """Label-blind geometric variation of a canvas.
 
     Attributes:
@@ -62,7 +65,7 @@ class Augmentation(_Section):
     erase: float = Field(default=0.2, ge=0, le=1)
 
 
-class SignerVariation(_Section):
+class SignerVariation(Section):
     """Label-blind variation that all samples of a signer in a batch share: it makes other signers of the few there are.
 
     Attributes:
@@ -84,7 +87,7 @@ class SignerVariation(_Section):
     warp: float = Field(default=5.0, ge=0)
 
 
-class Optimisation(_Section):
+class Optimisation(Section):
     """How the weights are found.
 
     Attributes:
@@ -104,14 +107,69 @@ class Optimisation(_Section):
     average_decay: float = Field(default=0.998, ge=0, lt=1)
 
 
-class Loss(_Section):
-    """Weights of the loss; see `sigedge.training.losses`."""
+class SupervisedContrastive(Section):
+    """`sigedge.training.losses.VerificationLoss`, the default.
 
+    Attributes:
+        temperature: of the contrast.
+        pair_weight: weight of the term over pairs.
+    """
+
+    name: Literal["supervised_contrastive"] = "supervised_contrastive"
     temperature: PositiveFloat = 0.1
     pair_weight: float = Field(default=1.0, ge=0)
 
 
-class QuantizationAware(_Section):
+class Contrastive(Section):
+    """`sigedge.training.losses.ContrastivePairLoss`.
+
+    Attributes:
+        margin: distance of unit embeddings up to which unlike pairs are pushed apart.
+        stranger_weight: weight of pairs of two signers' genuine samples; the paper of SigNet has none of them.
+    """
+
+    name: Literal["contrastive"]
+    margin: float = Field(default=1.0, gt=0, le=2)
+    stranger_weight: float = Field(default=1.0, ge=0)
+
+
+class Triplet(Section):
+    """`sigedge.training.losses.MinedTripletLoss`.
+
+    Attributes:
+        margin: by which a negative shall be farther than a positive, in distances of unit embeddings.
+        miner: which triplets of a batch count: ``"hard"``, the farthest positive and the nearest negative of each
+            anchor; ``"semihard"``, those whose negative is farther than the positive by less than the margin;
+            ``"all"``, those whose negative is not farther by the margin.
+    """
+
+    name: Literal["triplet"]
+    margin: float = Field(default=0.2, gt=0, le=2)
+    miner: Literal["hard", "semihard", "all"] = "all"
+
+
+_LOSSES: dict[str, type[Section]] = {
+    "supervised_contrastive": SupervisedContrastive,
+    "contrastive": Contrastive,
+    "triplet": Triplet,
+}
+
+
+def _loss_by_name(values: Any) -> Any:
+    """The section that the entry ``name`` asks for; pydantic's own choice would demand a name of everybody."""
+    if not isinstance(values, Mapping):
+        return values
+    name = values.get("name", "supervised_contrastive")
+    if name not in _LOSSES:
+        raise ValueError(f"unknown name {name!r}, use one of {', '.join(_LOSSES)}")
+    return _LOSSES[name].model_validate(values)
+
+
+Loss = Annotated[SupervisedContrastive | Contrastive | Triplet, BeforeValidator(_loss_by_name)]
+"""What training lessens, chosen by its ``name``."""
+
+
+class QuantizationAware(Section):
     """Fine-tuning of a trained checkpoint as its int8 files will compute it; see `sigedge.training.quantisation`.
 
     Attributes:
@@ -125,7 +183,7 @@ class QuantizationAware(_Section):
     range_decay: float = Field(default=0.99, ge=0, lt=1)
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """One model, ready to train.
 
     With `quantization_aware` the run is a fine-tuning for int8 and starts from a checkpoint.
@@ -141,12 +199,24 @@ class Recipe(_Section):
     augmentation: Augmentation = Augmentation()
     signer_variation: SignerVariation = SignerVariation()
     optimisation: Optimisation = Optimisation()
-    loss: Loss = Loss()
+    loss: Loss = SupervisedContrastive()
     quantization_aware: QuantizationAware | None = None
 
 
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
 def load_recipe(path: Path) -> Recipe:
+    """Read and check the recipe of a verifier; see `read_recipe`."""
+    return read_recipe(path, Recipe)
+
+
+def read_recipe(path: Path, kind: type[Kind]) -> Kind:
     """Read and check a recipe.
+
+    Args:
+        path: a YAML file.
+        kind: the model of its entries.
 
     Raises:
         RecipeError: the file is missing, is no YAML, or an entry is unknown or out of range.
@@ -156,7 +226,7 @@ def load_recipe(path: Path) -> Recipe:
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"The recipe {path} cannot be read ({error}); give a YAML file of a recipe.") from error
     try:
-        return Recipe.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise RecipeError(f"The recipe {path} is invalid ({faults}); correct these entries.") from error

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-import types
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from numpy.typing import NDArray
 from torch import nn
 
@@ -26,6 +19,7 @@ from sigedge.training.decision import fit_decision, validation_figures
 from sigedge.training.lightning_module import VerifierTraining
 from sigedge.training.quantisation import QuantisedDeployment
 from sigedge.training.recipe import QuantizationAware, Recipe, load_recipe
+from sigedge.training.runs import fit
 from sigedge_models import CheckpointInfo, create, folder, load_checkpoint, load_weights, save_checkpoint
 from sigedge_runtime.errors import CheckpointError, RecipeError
 from sigedge_runtime.preprocessing import PreprocessSpec
@@ -74,13 +68,18 @@ def train(
     model = _start(settings, initial)
     network = _network(model, settings, loaded)
     module = VerifierTraining(network, settings, loaded.pools, lambda m: _figures(m, loaded.validation, settings))
-    with _quiet():
-        last = out / "last.ckpt"
-        try:
-            _trainer(settings, out).fit(module, ckpt_path=str(last) if last.is_file() else None)
-        except SystemExit as stopped:
-            # Lightning answers Ctrl-C by leaving the process; the caller shall decide that.
-            raise KeyboardInterrupt from stopped
+    optimisation = settings.optimisation
+    fit(
+        module,
+        out,
+        steps=optimisation.steps,
+        steps_per_epoch=optimisation.steps_per_epoch,
+        validate_every=optimisation.validate_every,
+        # bfloat16 rounds as coarsely as the quantization that is to be learned.
+        bfloat16=settings.quantization_aware is None,
+        clip=5.0,
+        callbacks=[EMAWeightAveraging(decay=optimisation.average_decay, update_starting_at_step=0)],
+    )
     return _save(model, settings, loaded, out, initial)
 
 
@@ -146,70 +145,6 @@ def _figures(model: nn.Module, validation: CanvasSet, recipe: Recipe) -> dict[st
     return validation_figures(validation.records, embed(model, validation.canvases), seed=recipe.seed)
 
 
-def _trainer(recipe: Recipe, out: Path) -> lightning.Trainer:
-    settings = recipe.optimisation
-    epochs = -(-settings.steps // settings.steps_per_epoch)
-    validate_every = min(settings.validate_every, epochs)
-    return lightning.Trainer(
-        default_root_dir=out,
-        accelerator="auto",
-        devices=1,
-        # bfloat16 rounds as coarsely as the quantization that is to be learned.
-        precision="bf16-mixed" if has_bfloat16() and recipe.quantization_aware is None else "32-true",
-        max_steps=settings.steps,
-        # Steps alone decide when it ends: Lightning counts an epoch too many when a run is resumed.
-        max_epochs=-1,
-        check_val_every_n_epoch=validate_every,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=5.0,
-        log_every_n_steps=settings.steps_per_epoch,
-        logger=[
-            CSVLogger(out, name="csv"),
-            _tensorboard(out),
-        ],
-        callbacks=[
-            # Only where an epoch ended with validation does Lightning resume exactly at the next batch.
-            ModelCheckpoint(
-                out,
-                filename="last",
-                enable_version_counter=False,
-                every_n_epochs=validate_every,
-                save_on_train_epoch_end=True,
-            ),
-            EMAWeightAveraging(decay=settings.average_decay, update_starting_at_step=0),
-            _Progress(epochs),
-        ],
-        enable_model_summary=False,
-    )
-
-
-class _Progress(RichProgressBar):
-    """Lightning's bar, which cannot know how many epochs there are where steps decide."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__(leave=True)
-        self._epochs = epochs
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"Epoch {current_epoch + 1} of {self._epochs}"
-
-
-def _tensorboard(out: Path) -> TensorBoardLogger:
-    # TensorBoard's own switch to its small stand-in for TensorFlow: where that is installed for the export chain, it
-    # would otherwise be loaded for a few file operations, with seconds of start-up and a page of warnings.
-    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
-    return TensorBoardLogger(out, name="tensorboard")
-
-
-def has_bfloat16() -> bool:
-    """Whether this machine multiplies bfloat16 matrices in hardware (elsewhere it is slower than float32)."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
 def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path, initial: Path | None) -> Path:
     model = model.cpu().eval()
     embeddings = embed(model, data.validation.canvases)
@@ -232,19 +167,3 @@ def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path, initi
         seed=recipe.seed,
     )
     return save_checkpoint(out / f"{recipe.name}.safetensors", model, info)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice, which does not apply to these loaders, out of the user's sight."""
-    chatter = logging.getLogger("lightning.pytorch")
-    level = chatter.level
-    chatter.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*Checkpoint directory.*")
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")
-        try:
-            yield
-        finally:
-            chatter.setLevel(level)

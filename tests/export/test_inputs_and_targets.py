@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigedge.systems import verifiers
 from sigedge_export import ParitySet, Tolerances, choose_targets, load_tolerances
 from sigedge_export.chain import check_calibration
 from sigedge_export.inputs import GENUINE, RANDOM, SKILLED, make_pairs
 from sigedge_export.plan import RECIPES
 from sigedge_export.targets import NOT_OFFERED, TARGETS
-from sigedge_models import names
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.manifest import FORMATS, PRECISIONS, Quantization
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_had_is_said(formats: list[str], precisions: list[str], s
         choose_targets(formats, precisions)
 
 
-@pytest.mark.parametrize("architecture", names())
+@pytest.mark.parametrize("architecture", verifiers())
 def test_every_architecture_states_tolerances_for_every_precision(architecture: str) -> None:
     tolerances = load_tolerances(architecture)
     assert set(tolerances) == set(PRECISIONS)
