@@ -6,7 +6,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := litert,tflite,onnx,tensorrt,train,export,dev
+EXTRAS := litert,tflite,onnx,tensorrt,train,export,kiosk,dev
 BUNDLE := runtime/sigedge_runtime/bundles/edgesig
 TEST_ARGS ?=
 

@@ -47,6 +47,9 @@ EXTRA_OF = {
     "jinja2": "export",
     "onnxruntime": "onnx",
     "ai_edge_litert": "litert",
+    "fastapi": "kiosk",
+    "starlette": "kiosk",
+    "uvicorn": "kiosk",
 }
 
 

@@ -14,6 +14,7 @@ from sigedge.cli import (
     build_engine,
     bundle,
     calibrate,
+    classify,
     data,
     demo,
     enroll,
@@ -23,6 +24,7 @@ from sigedge.cli import (
     parity,
     report,
     selftest,
+    serve,
     synth,
     train,
     verify,
@@ -73,6 +75,8 @@ app.command("build-engine", rich_help_panel=DEVICE)(build_engine.build_engine)
 app.command(rich_help_panel=DEVICE)(enroll.enroll)
 app.command(rich_help_panel=DEVICE)(verify.verify)
 app.command(rich_help_panel=DEVICE)(identify.identify)
+app.command(rich_help_panel=DEVICE)(classify.classify)
+app.command(rich_help_panel=DEVICE)(serve.serve)
 app.command(rich_help_panel=DEVICE)(selftest.selftest)
 
 

@@ -20,6 +20,7 @@ COMMANDS = (
     "enroll",
     "verify",
     "identify",
+    "classify",
     "selftest",
     "synth",
     "demo",
@@ -30,6 +31,7 @@ COMMANDS = (
     "data index",
     "data check",
     "data leaks",
+    "data prepare",
 )
 
 
