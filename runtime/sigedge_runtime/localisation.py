@@ -8,8 +8,8 @@ for box in find_signatures(read_image("contract.png")):
 
 No network: candidates are groups of pen strokes (`_strokes`), and boosted trees over ratios of pixel counts say how
 well a candidate is expected to frame a signature. Their numbers lie in `localisation.json` beside this file. Nested
-candidates compete and the best stays. It is uint8 arithmetic, the bit-exact OpenCV operations and sums in a fixed
-order, so that a page has the same boxes on every device.
+candidates compete and the best stays. Image operations are integer arithmetic, and quotients and sums come in a fixed
+order: nothing here rounds differently from one device to the next.
 """
 
 from __future__ import annotations

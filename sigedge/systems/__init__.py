@@ -8,7 +8,8 @@ what to do with them. An architecture without a package here is a verifier and t
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -61,8 +62,18 @@ class System(Protocol):
 
 
 def has_system(architecture: str) -> bool:
-    """Whether an architecture brings a package of its own, and is no plain verifier."""
-    return architecture.isidentifier() and find_spec(f"{__name__}.{architecture}") is not None
+    """Whether an architecture brings a package of its own, and is no plain verifier.
+
+    A package here whose system has no network, such as `localisation`, is trained and judged by its own command.
+    """
+    if not architecture.isidentifier() or find_spec(f"{__name__}.{architecture}") is None:
+        return False
+    networks = find_spec("sigedge_models")  # found, not imported: that would bring PyTorch
+    return any((Path(folder) / architecture).is_dir() for folder in _locations(networks))
+
+
+def _locations(package: ModuleSpec | None) -> Sequence[str]:
+    return (package.submodule_search_locations if package else None) or ()
 
 
 def load_system(architecture: str) -> System:

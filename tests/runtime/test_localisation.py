@@ -213,6 +213,19 @@ class TestShippedScorer:
         page, _ = signed_page()
         assert find_signatures(page) == find_signatures(page.copy())
 
+    def test_threads_make_no_difference(self) -> None:
+        page, _ = signed_page(scale=2.0)
+        threads = cv2.getNumThreads()
+        try:
+            found = []
+            for count in (1, 4):
+                cv2.setNumThreads(count)
+                found.append(find_candidates(page))
+        finally:
+            cv2.setNumThreads(threads)
+        np.testing.assert_array_equal(found[0].boxes, found[1].boxes)
+        np.testing.assert_array_equal(found[0].features, found[1].features)
+
     def test_it_is_small_and_names_its_features(self) -> None:
         assert shipped_scorer().trees.features == FEATURES
         assert shipped_scorer().trees.parameters < 10_000

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from sigedge.cli import app as sigedge_app
 from sigedge.data.images import to_grey
 from sigedge.synthesis import ScanConditions, Synthesiser
+from sigedge.systems import has_system
 from sigedge.systems.localisation import evaluate, experiment, train
 from sigedge.systems.localisation.__main__ import app
 from sigedge.systems.localisation.composing import composed, crop_to_ink, synthetic_writer, write_on
@@ -275,6 +277,13 @@ class TestCommand:
             assert result.exit_code == 2, result.output
             assert result.stderr.count("sigedge:") == 1 and str(tmp_path) in result.stderr
         assert not (tmp_path / "s.json").exists()
+
+
+def test_the_networks_commands_do_not_take_it_for_one_of_theirs() -> None:
+    assert has_system("cleaner") and not has_system("localisation") and not has_system("edgesig")
+    for command in ("train", "evaluate"):
+        result = CliRunner(env={"NO_COLOR": "1"}).invoke(sigedge_app, [command, "localisation"])
+        assert result.exit_code == 2 and "Traceback" not in result.output
 
 
 @pytest.mark.research_data

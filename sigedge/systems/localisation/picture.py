@@ -65,7 +65,7 @@ def write_picture(path: Path, seed: int) -> list[SignatureBox]:
     page = draw_letter(seed)
     boxes = find_signatures(page)
     small = cv2.resize(draw_found(page, boxes), (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".png", small)
+    _, data = cv2.imencode(".png", small, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     try:
         write_atomically(path, data.tobytes())
     except OSError as error:
