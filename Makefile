@@ -43,7 +43,9 @@ bench: $(STAMP) ## Measure the shipped bundle: benchmarks/results/bench-edgesig.
 
 train: $(STAMP) ## Train the committed recipes on the research data: runs/edgesig
 	@$(BIN)/sigedge train edgesig --recipe models/sigedge_models/edgesig/recipe-varied.yaml --out runs/edgesig-varied
-	@$(BIN)/sigedge train edgesig --initial runs/edgesig-varied/edgesig.safetensors --out runs/edgesig
+	@$(BIN)/sigedge train edgesig --recipe models/sigedge_models/edgesig/recipe-whole.yaml \
+		--initial runs/edgesig-varied/edgesig.safetensors --out runs/edgesig-whole
+	@$(BIN)/sigedge train edgesig --initial runs/edgesig-whole/edgesig.safetensors --out runs/edgesig
 
 docs-tables: $(STAMP) ## Regenerate every table and picture in README and docs
 	@$(BIN)/python -m sigedge.evaluation.tables

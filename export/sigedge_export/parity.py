@@ -181,11 +181,13 @@ def measure_parity(
             "canvases; embed exactly the canvases of the parity set."
         )
     manifest = bundle.manifest
-    point = manifest.verification.operating_point(manifest.verification.default_operating_point, 1)
-    pairs = make_pairs(samples)
-    trial = _Trial(pairs, reference_embeddings, pair_scores(reference_embeddings, pairs), point.threshold)
+    decision = manifest.verification
+    point = decision.operating_point(decision.default_operating_point, 1)
+    pairs, matching = make_pairs(samples), decision.similarity
+    expected = pair_scores(reference_embeddings, pairs, matching)
+    trial = _Trial(pairs, reference_embeddings, expected, point.threshold)
     audited = audit(bundle, samples.canvases, progress=progress)
-    scores = tuple(pair_scores(run.embeddings, pairs) for run in audited.runs)
+    scores = tuple(pair_scores(run.embeddings, pairs, matching) for run in audited.runs)
     return ParityReport(
         model=f"{manifest.model.name} {manifest.model.version}",
         source=samples.source,

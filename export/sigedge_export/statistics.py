@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_export.inputs import Pairs
+from sigedge_runtime.matching import COSINE, Matching
 
 Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -35,10 +36,18 @@ class ScoreChange:
     flipped_decisions: float
 
 
-def pair_scores(embeddings: Embeddings, pairs: Pairs) -> Scores:
-    """Cosines float64 [P] of pairs of embeddings [N, D] of any length; 0 where one of the two is zero."""
-    unit = unit_rows(embeddings)
-    scores: Scores = np.einsum("pd,pd->p", unit[pairs.reference], unit[pairs.query])
+def pair_scores(embeddings: Embeddings, pairs: Pairs, matching: Matching = COSINE) -> Scores:
+    """Similarities float64 [P] of pairs of embeddings [N, D]; 0 where one of the two is zero."""
+    # Prepared without the zeros, whose comparison a device refuses and a report on collapse must survive.
+    alive = (np.isfinite(embeddings) & (embeddings != 0)).any(axis=1) & np.isfinite(embeddings).all(axis=1)
+    prepared = np.zeros(embeddings.shape, np.float32)
+    if alive.any():
+        prepared[alive] = matching.prepare(embeddings[alive])
+    scores = np.empty(len(pairs))
+    order = np.argsort(pairs.reference, kind="stable")
+    references, starts = np.unique(pairs.reference[order], return_index=True)
+    for reference, rows in zip(references, np.split(order, starts[1:]), strict=True):
+        scores[rows] = matching.similarities(prepared[pairs.query[rows]], prepared[reference][None])[:, 0]
     return scores
 
 

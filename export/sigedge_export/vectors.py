@@ -154,7 +154,7 @@ def _comparison(
     references: list[int],
     query: int,
 ) -> dict[str, Any]:
-    found = score(embeddings[query], embeddings[references], decision.fusion, decision.consistency_weight)
+    found = score(embeddings[query], embeddings[references], decision)
     point = decision.operating_point(decision.default_operating_point, len(references))
     return {
         "references": [images[i].id for i in references],

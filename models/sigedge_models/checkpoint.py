@@ -97,7 +97,9 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     return model.eval(), info
 
 
-def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: Path, architecture: str) -> None:
+def load_weights(
+    model: nn.Module, state: Mapping[str, torch.Tensor], path: Path, architecture: str, *, parts: bool = False
+) -> None:
     """Put weights into a model.
 
     Args:
@@ -105,12 +107,13 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: Path
         state: tensors by name, from the file `path`.
         path: named in the error.
         architecture: of the model, likewise.
+        parts: only those whose names the model shares; the others keep the weights they have.
 
     Raises:
-        CheckpointError: names or shapes differ.
+        CheckpointError: names or shapes differ; of `parts`, no name is shared or shapes differ.
     """
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state, strict=not parts or not (state.keys() & model.state_dict().keys()))
     except RuntimeError as error:
         # PyTorch lists every key; the first few are enough to see what is wrong.
         reason = textwrap.shorten(str(error).splitlines()[-1], 160, placeholder=" ...")

@@ -1,7 +1,7 @@
 """Strict conversion between JSON values and frozen dataclasses.
 
 A phone reads manifests written by another machine, so nothing is guessed: every field must be there, be known,
-and have exactly its declared type. Domain rules live in each dataclass's `__post_init__` as `ValueError`.
+and have exactly its declared type. A field may be left out only where its default is None, which says the same. Domain rules live in each dataclass's `__post_init__` as `ValueError`.
 """
 
 from __future__ import annotations
@@ -115,11 +115,12 @@ def _read_record(cls: type[R], data: object, where: str) -> R:
         _fail(where, f"must be an object, not {_kind(data)}")
     hints = get_type_hints(cls)
     names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
-    if missing := sorted(set(names) - set(data)):
+    needed = {field.name for field in fields(cls) if field.default is not None}  # type: ignore[arg-type]
+    if missing := sorted(needed - set(data)):
         _fail(where, f"lacks {', '.join(missing)}")
     if unknown := sorted(set(data) - set(names), key=str):
         _fail(where, f"has unknown fields {', '.join(map(str, unknown))}")
-    values = {name: _read(hints[name], data[name], f"{where}.{name}") for name in names}
+    values = {name: _read(hints[name], data[name], f"{where}.{name}") for name in names if name in data}
     try:
         return cls(**values)
     except ValueError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sigedge_runtime._records import Record, one_of, require, unique
 from sigedge_runtime.errors import BundleError
+from sigedge_runtime.matching import COSINE, LocalMatching, Matching
 
 FUSIONS = ("mean", "max", "mean_max")
 
@@ -61,6 +62,7 @@ class Decision(Record):
         calibrations: by number of references.
         consistency_weight: how much of the references' likeness to one another a score is relative to, 0 to 1 (see
             `scoring.scores`).
+        matching: how embeddings are compared region by region; None for the cosine of whole embeddings.
     """
 
     fusion: str
@@ -68,6 +70,7 @@ class Decision(Record):
     operating_points: tuple[OperatingPoint, ...]
     calibrations: tuple[Calibration, ...]
     consistency_weight: float = 0.0
+    matching: LocalMatching | None = None
 
     def __post_init__(self) -> None:
         one_of("fusion", self.fusion, FUSIONS)
@@ -80,6 +83,11 @@ class Decision(Record):
         require(self.consistency_weight == 0 or paired, "a consistency_weight needs every entry for 2 references")
         unique("operating_points", ((point.name, point.references) for point in self.operating_points))
         unique("calibrations", (entry.references for entry in self.calibrations))
+
+    @property
+    def similarity(self) -> Matching:
+        """What prepares and compares embeddings."""
+        return self.matching or COSINE
 
     @property
     def names(self) -> tuple[str, ...]:

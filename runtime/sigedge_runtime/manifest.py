@@ -213,6 +213,8 @@ class Manifest(Record):
         task = self.model.task
         require((self.decision is not None) == (task == "verification"), f"decision does not fit the task {task}")
         require((self.preprocess is None) == (task == "image"), f"preprocess does not fit the task {task}")
+        cells = self.decision.matching.cells if self.decision and self.decision.matching else 1
+        require(self.model.output_size % cells == 0, f"output_size must hold a vector for each of {cells} cells")
         for path, digest in self.files.items():
             _require_path("files", path)
             _require_sha256(f"files[{path!r}]", digest)

@@ -39,7 +39,7 @@ class Embedding:
     """A signature as a vector.
 
     Attributes:
-        vector: float32 [D], of unit length.
+        vector: float32 [D], prepared for comparison (`sigedge_runtime.matching`).
         identity: what made it; only vectors of one identity can be compared.
         quality: of the image.
         timings: of this call; `match` is 0.

@@ -147,8 +147,7 @@ def _canvas_failures(bundle: Bundle, case: VectorCase, canvas: NDArray[np.uint8]
 
 def _score(bundle: Bundle, entry: VectorScore, embeddings: dict[str, NDArray[np.float32]]) -> float:
     references = np.stack([embeddings[name] for name in entry.references])
-    decision = bundle.manifest.verification
-    return score(embeddings[entry.query], references, decision.fusion, decision.consistency_weight)
+    return score(embeddings[entry.query], references, bundle.manifest.verification)
 
 
 def _score_failures(bundle: Bundle, entry: VectorScore, found: float, tolerance: float) -> list[str]:

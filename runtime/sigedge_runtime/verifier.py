@@ -21,9 +21,10 @@ from sigedge_runtime.errors import (
 )
 from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
+from sigedge_runtime.matching import Vector
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
-from sigedge_runtime.scoring import Vector, normalise, probability, scores
+from sigedge_runtime.scoring import probability, scores
 from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
 
@@ -215,7 +216,7 @@ class Verifier:
         if not quality.usable:
             raise QualityError(f"{describe(image)} shows no usable signature: {quality.reasons}", quality)
         with clock.stage("infer"):
-            vector = normalise(self.engine.infer(canvas))
+            vector = self.manifest.verification.similarity.prepare(self.engine.infer(canvas))
         return Embedding(vector, self.identity, quality, clock.timings())
 
     def _embed_all(self, images: Sequence[ImageSource | Embedding], clock: Clock) -> list[Embedding]:
@@ -256,8 +257,7 @@ class Verifier:
         return sorted(candidates, key=lambda one: (-one.probability, -one.score, one.user))
 
     def _scores(self, query: Vector, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
-        decision = self.manifest.verification
-        return scores(query, references, sizes, decision.fusion, decision.consistency_weight)
+        return scores(query, references, sizes, self.manifest.verification)
 
     def _candidate(self, user: str, score: float, references: int) -> Candidate:
         decision = self.manifest.verification

@@ -25,6 +25,7 @@ from sigedge.evaluation.trials import (
 )
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import DataError
+from sigedge_runtime.matching import COSINE
 
 REFERENCE_COUNTS = (1, 5, 10)
 DET_FARS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5)
@@ -49,7 +50,8 @@ def evaluate_embeddings(
         embeddings: float32 [N, D], unnormalised, row i for record i.
         reference_counts: references an enrolment has, each at least 1.
         fusion: ``"mean"``, ``"max"`` or ``"mean_max"``; the decision's by default, else ``"mean"``.
-        decision: thresholds and calibration fixed beforehand; without it there is no operating point and no Cllr.
+        decision: matching, thresholds and calibration fixed beforehand; without it embeddings are compared by their cosine
+            and there is no operating point and no Cllr.
         seed: seed of the draws and of the bootstrap.
         bootstrap: resamples of signers; 0 leaves the intervals out.
         leak_gates: ``background_ink_auc`` and ``skeleton_auc`` of the same canvases, to stand beside the figures.
@@ -68,6 +70,7 @@ def evaluate_embeddings(
         raise DataError("No number of references is asked for; name at least one, for example 1.")
     fusion = fusion or (decision.fusion if decision else "mean")
     weight = decision.consistency_weight if decision else 0.0
+    matching = decision.similarity if decision else COSINE
     result: dict[str, Any] = {
         "dataset": ", ".join(sorted({record.dataset for record in records})),
         "images": len(records),
@@ -80,10 +83,10 @@ def evaluate_embeddings(
     for count in sorted(set(reference_counts)):
         protocol = (protocols or {}).get(count) or make_protocol(records, count, seed=seed)
         protocol.require_items(records)
-        trials = score_trials(protocol, embeddings, fusion, weight)
+        trials = score_trials(protocol, embeddings, fusion, weight, matching)
         block = figures(trials, decision=decision, references=count, seed=seed, bootstrap=bootstrap)
         result["references"][str(count)] = {**block, "left_out": len(protocol.left_out)}
-        area = reference_swap_auc(protocol, embeddings, fusion)
+        area = reference_swap_auc(protocol, embeddings, fusion, matching)
         swap = swap if area is None else area
     gates = {"background_ink_auc": None, "skeleton_auc": None, **(leak_gates or {})}
     result["leak_gates"] = {**gates, "reference_swap_auc": swap}

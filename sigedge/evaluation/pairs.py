@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sigedge.evaluation.metrics import Floats, error_curve
 from sigedge_runtime.errors import DataError
-from sigedge_runtime.scoring import normalise
+from sigedge_runtime.matching import COSINE
 
 Rows = NDArray[np.floating[Any]]
 Accepted = NDArray[np.bool_]
@@ -61,7 +61,7 @@ def pair_features(first: Rows, second: Rows) -> Floats:
     """
     if first.shape != second.shape:
         raise DataError(f"Embeddings {list(first.shape)} and {list(second.shape)} make no pairs; give as many of each.")
-    return np.asarray(np.abs(normalise(first).astype(np.float64) - normalise(second)))
+    return np.asarray(np.abs(COSINE.prepare(first).astype(np.float64) - COSINE.prepare(second)))
 
 
 @dataclass(frozen=True)

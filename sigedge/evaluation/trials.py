@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sigedge.evaluation.metrics import Floats, auc
 from sigedge.evaluation.protocol import Draw, Protocol
 from sigedge_runtime.errors import DataError
-from sigedge_runtime.scoring import consistencies, fuse_groups, normalise
+from sigedge_runtime.matching import COSINE, Matching
+from sigedge_runtime.scoring import fuse_groups
 
 GENUINE, SKILLED, RANDOM = 0, 1, 2
 Embeddings = NDArray[np.float32]
@@ -48,7 +49,11 @@ class TrialScores:
 
 
 def score_trials(
-    protocol: Protocol, embeddings: Embeddings, fusion: str, consistency_weight: float = 0.0
+    protocol: Protocol,
+    embeddings: Embeddings,
+    fusion: str,
+    consistency_weight: float = 0.0,
+    matching: Matching = COSINE,
 ) -> TrialScores:
     """Score every trial as `sigedge_runtime.scoring.score` does, all queries of a draw at once.
 
@@ -57,42 +62,50 @@ def score_trials(
         embeddings: float32 [N, D], unnormalised, row i for item i of the protocol.
         fusion: ``"mean"``, ``"max"`` or ``"mean_max"`` over the references.
         consistency_weight: 0 to 1.
+        matching: how embeddings are compared.
 
     Raises:
         DataError: the number of rows differs.
         EngineError: an embedding is zero or not finite.
         BundleError: the fusion is unknown.
     """
-    (trials,) = score_trials_by_weight(protocol, embeddings, fusion, [consistency_weight])
+    (trials,) = score_trials_by_rule(protocol, embeddings, [(fusion, consistency_weight)], matching)
     return trials
 
 
-def score_trials_by_weight(
-    protocol: Protocol, embeddings: Embeddings, fusion: str, consistency_weights: Sequence[float]
+def score_trials_by_rule(
+    protocol: Protocol, embeddings: Embeddings, rules: Sequence[tuple[str, float]], matching: Matching = COSINE
 ) -> list[TrialScores]:
-    """`score_trials` with each of some consistency weights, for little more than the time of one.
+    """`score_trials` by several rules, each a fusion and a consistency weight, for little more than the time of one.
 
     Raises:
         DataError, EngineError, BundleError: as `score_trials`.
     """
-    unit = _unit_rows(protocol, embeddings)
+    prepared = _prepared(protocol, embeddings, matching)
     names = protocol.signers
     number = {name: index for index, name in enumerate(names)}
-    fused, alike = [np.empty(0)], [np.empty(0)]
+    fusions = list(dict.fromkeys(fusion for fusion, _ in rules))
+    fused, alike = {fusion: [np.empty(0)] for fusion in fusions}, [np.empty(0)]
     kinds, signers = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
     for draw in protocol.draws:
         queries, sizes = queries_of(draw)
-        references = unit[list(draw.references)]
-        fused.append(_fused(references, unit[queries], fusion))
-        alike.append(np.repeat(consistencies(references, np.array([len(references)], np.intp)), len(queries)))
+        references = prepared[list(draw.references)]
+        found = matching.similarities(prepared[queries], references)
+        for fusion in fusions:
+            fused[fusion].append(_fused(found, fusion))
+        one_user = np.array([len(references)], np.intp)
+        alike.append(np.repeat(matching.consistencies(references, one_user), len(queries)))
         kinds.append(np.repeat(np.array([GENUINE, SKILLED, RANDOM], np.uint8), sizes))
         signers.append(np.full(len(queries), number[draw.signer]))
-    similar, consistent = np.concatenate(fused), np.concatenate(alike)
+    similar = {fusion: np.concatenate(parts) for fusion, parts in fused.items()}
+    consistent = np.concatenate(alike)
     described = (np.concatenate(kinds), np.concatenate(signers), names)
-    return [TrialScores(similar - weight * consistent, *described) for weight in consistency_weights]
+    return [TrialScores(similar[fusion] - weight * consistent, *described) for fusion, weight in rules]
 
 
-def reference_swap_auc(protocol: Protocol, embeddings: Embeddings, fusion: str) -> float | None:
+def reference_swap_auc(
+    protocol: Protocol, embeddings: Embeddings, fusion: str, matching: Matching = COSINE
+) -> float | None:
     """AUC of genuine over forged queries when scored against another signer's references.
 
     Every signer's genuine samples and skilled forgeries are scored against the first enrolment of every
@@ -105,7 +118,7 @@ def reference_swap_auc(protocol: Protocol, embeddings: Embeddings, fusion: str) 
     Raises:
         DataError, EngineError, BundleError: as `score_trials`.
     """
-    unit = _unit_rows(protocol, embeddings)
+    prepared = _prepared(protocol, embeddings, matching)
     first = {draw.signer: draw for draw in reversed(protocol.draws)}
     areas = []
     for draw in first.values():
@@ -113,26 +126,26 @@ def reference_swap_auc(protocol: Protocol, embeddings: Embeddings, fusion: str) 
         for other in first.values():
             if other.signer == draw.signer or not skilled:
                 continue
-            references = unit[list(other.references)]
+            references = prepared[list(other.references)]
             # One enrolment at a time: its own consistency would shift all scores alike.
-            scored = (_fused(references, unit[rows], fusion) for rows in (genuine, skilled))
+            scored = (_fused(matching.similarities(prepared[rows], references), fusion) for rows in (genuine, skilled))
             areas.append(auc(*scored))
     return float(np.mean(areas)) if areas else None
 
 
-def _unit_rows(protocol: Protocol, embeddings: Embeddings) -> Embeddings:
+def _prepared(protocol: Protocol, embeddings: Embeddings, matching: Matching) -> Embeddings:
     if embeddings.ndim != 2 or len(embeddings) != len(protocol.items):
         raise DataError(
             f"Embeddings of shape {list(embeddings.shape)} do not fit {len(protocol.items)} records; "
             "embed the records again."
         )
-    return normalise(embeddings)
+    return matching.prepare(embeddings)
 
 
-def _fused(references: Embeddings, queries: Embeddings, fusion: str) -> Floats:
-    """Fused similarities float64 [Q] of unit queries [Q, D] to unit references [K, D]."""
-    cosines = np.clip(queries @ references.T, -1, 1, dtype=np.float32)
-    return fuse_groups(cosines.ravel(), np.full(len(queries), len(references), np.intp), fusion)
+def _fused(similarities: Embeddings, fusion: str) -> Floats:
+    """Similarities float32 [Q, K] of queries to references, fused to float64 [Q]."""
+    queries, references = similarities.shape
+    return fuse_groups(similarities.ravel(), np.full(queries, references, np.intp), fusion)
 
 
 def queries_of(draw: Draw) -> tuple[list[int], list[int]]:

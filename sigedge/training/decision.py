@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 
 from sigedge.data import Record
 from sigedge.evaluation.metrics import equal_error_rate, error_curve
-from sigedge.evaluation.protocol import Protocol, make_protocol
-from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores, score_trials, score_trials_by_weight
+from sigedge.evaluation.protocol import make_protocol
+from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores, score_trials, score_trials_by_rule
 from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
+from sigedge_runtime.matching import COSINE, LocalMatching
 
 REFERENCE_COUNTS = (1, 2, 3, 5, 10)
 CONSISTENCY_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -21,7 +22,9 @@ CONVENIENCE_FRR = 0.05
 HIGH_SECURITY_FAR = 0.03
 
 
-def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int) -> Decision:
+def fit_decision(
+    records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int, matching: LocalMatching | None = None
+) -> Decision:
     """Choose fusion, operating points and calibration from the validation signers' scores.
 
     Fusion and consistency weight are those with the lowest skilled EER, averaged over the reference counts. For each
@@ -34,47 +37,45 @@ def fit_decision(records: Sequence[Record], embeddings: NDArray[np.float32], *, 
         records: N records of validation signers.
         embeddings: float32 [N, D] of the reference model.
         seed: seed of the protocol's draws.
+        matching: how embeddings are compared; None for the cosine.
 
     Raises:
         DataError: the records have no genuine or no forged samples.
     """
     protocols = [make_protocol(records, count, seed=seed) for count in REFERENCE_COUNTS]
-    errors = {fusion: _mean_errors(protocols, embeddings, fusion) for fusion in FUSIONS}
     rules = [(fusion, weight) for weight in CONSISTENCY_WEIGHTS for fusion in FUSIONS]
-    fusion, weight = min(rules, key=lambda rule: errors[rule[0]][rule[1]])
-    scored = [
-        (protocol.references, score_trials(protocol, embeddings, fusion, weight))
+    scored = {
+        protocol.references: score_trials_by_rule(protocol, embeddings, rules, matching or COSINE)
         for protocol in protocols
         if protocol.draws
-    ]
+    }
+    errors = [np.mean([_skilled_error(trials[rule]) for trials in scored.values()]) for rule in range(len(rules))]
+    best = int(np.argmin(errors))
+    chosen = [(count, trials[best]) for count, trials in scored.items()]
     return Decision(
-        fusion=fusion,
+        fusion=rules[best][0],
         default_operating_point="balanced",
-        operating_points=tuple(point for count, trials in scored for point in _operating_points(count, trials)),
-        calibrations=tuple(_calibration(count, trials) for count, trials in scored),
-        consistency_weight=weight,
+        operating_points=tuple(point for count, trials in chosen for point in _operating_points(count, trials)),
+        calibrations=tuple(_calibration(count, trials) for count, trials in chosen),
+        consistency_weight=rules[best][1],
+        matching=matching,
     )
 
 
-def validation_figures(records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int) -> dict[str, float]:
+def validation_figures(
+    records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int, matching: LocalMatching | None = None
+) -> dict[str, float]:
     """Skilled and random EER, 0 to 1, with 1 and 5 references fused by mean, for the training log."""
     figures = {}
     for count in (1, 5):
-        trials = score_trials(make_protocol(records, count, seed=seed), embeddings, "mean")
-        figures[f"eer_skilled_{count}"] = equal_error_rate(trials.of(GENUINE), trials.of(SKILLED))
+        trials = score_trials(make_protocol(records, count, seed=seed), embeddings, "mean", 0.0, matching or COSINE)
+        figures[f"eer_skilled_{count}"] = _skilled_error(trials)
         figures[f"eer_random_{count}"] = equal_error_rate(trials.of(GENUINE), trials.of(RANDOM))
     return figures
 
 
-def _mean_errors(protocols: Sequence[Protocol], embeddings: NDArray[np.float32], fusion: str) -> dict[float, float]:
-    """Skilled EER of each consistency weight, averaged over the protocols with trials."""
-    errors: dict[float, list[float]] = {weight: [] for weight in CONSISTENCY_WEIGHTS}
-    for protocol in protocols:
-        if protocol.draws:
-            scored = score_trials_by_weight(protocol, embeddings, fusion, CONSISTENCY_WEIGHTS)
-            for weight, trials in zip(CONSISTENCY_WEIGHTS, scored, strict=True):
-                errors[weight].append(equal_error_rate(trials.of(GENUINE), trials.of(SKILLED)))
-    return {weight: float(np.mean(rates)) for weight, rates in errors.items()}
+def _skilled_error(trials: TrialScores) -> float:
+    return equal_error_rate(trials.of(GENUINE), trials.of(SKILLED))
 
 
 def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoint]:

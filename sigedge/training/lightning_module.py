@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from sigedge.training.batches import Batches, Pool
 from sigedge.training.losses import make_loss
 from sigedge.training.recipe import Recipe
+from sigedge.training.similarity import matching_of
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -30,7 +31,7 @@ class VerifierTraining(lightning.LightningModule):
     def __init__(self, model: nn.Module, recipe: Recipe, pools: Mapping[str, Pool], validate: Validate) -> None:
         super().__init__()
         self.model = model
-        self.loss = make_loss(recipe.loss)
+        self.loss = make_loss(recipe.loss, matching_of(model))
         self._recipe, self._pools, self._validate = recipe, pools, validate
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -46,7 +47,7 @@ class VerifierTraining(lightning.LightningModule):
         # Randomness inside the network follows the step, so that a resumed run draws what it would have drawn.
         torch.manual_seed(self._recipe.seed + self.global_step)
         canvases, signers, genuine = batch
-        embeddings = self.model(canvases.contiguous(memory_format=torch.channels_last))
+        embeddings = self.model(canvases)
         terms = self.loss(embeddings, signers, genuine)
         total = torch.stack(terms).sum()
         named = dict(zip(self.loss.terms, terms, strict=True))

@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.distances import BaseDistance, LpDistance
 from pytorch_metric_learning.losses import SupConLoss, TripletMarginLoss
 from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sigedge.training.recipe import Contrastive, Loss, Triplet
+from sigedge.training.recipe import Contrastive, Loss, SupervisedContrastive, Triplet
+from sigedge.training.similarity import similarities
+from sigedge_runtime.errors import RecipeError
+from sigedge_runtime.matching import LocalMatching
 
 _TINY = 1e-6  # keeps the slope of a square root finite where two embeddings are equal
 
@@ -25,19 +28,21 @@ class VerificationLoss(nn.Module):
 
     Supervised contrast (Khosla et al., NeurIPS 2020, eq. 2) pulls the genuine samples of a signer together and
     pushes everything else away, the signer's own skilled forgeries included: each forgery is a class of its own.
-    The pair term is the logistic loss of "genuine pair or not" on a learned affine function of the cosine, shared
+    The pair term is the logistic loss of "genuine pair or not" on a learned affine function of the similarity, shared
     by all signers: it is what asks for one threshold that serves everybody.
 
     Args:
         temperature: of the contrastive term.
         pair_weight: weight of the pair term.
+        matching: how devices will compare; the loss sees the same similarities.
     """
 
     terms = ("contrast", "pairs")
 
-    def __init__(self, temperature: float, pair_weight: float) -> None:
+    def __init__(self, temperature: float, pair_weight: float, matching: LocalMatching | None = None) -> None:
         super().__init__()
-        self.contrast = SupConLoss(temperature=temperature)
+        self.matching = matching
+        self.contrast = SupConLoss(temperature=temperature, distance=_AsGiven())
         self.pair_weight = pair_weight
         self.slope = nn.Parameter(torch.tensor(8.0))
         self.offset = nn.Parameter(torch.tensor(-4.0))
@@ -50,16 +55,31 @@ class VerificationLoss(nn.Module):
             signers: int64 [B], whose signature each shows or claims to show.
             genuine: bool [B].
         """
-        unit = functional.normalize(embeddings.float())
-        contrast = self.contrast(unit, _classes(signers, genuine))
-        return contrast, self.pair_weight * self._pair_term(unit, signers, genuine)
+        found = similarities(embeddings.float(), self.matching)
+        contrast = self.contrast(found, _classes(signers, genuine))
+        return contrast, self.pair_weight * self._pair_term(found, signers, genuine)
 
-    def _pair_term(self, unit: Tensor, signers: Tensor, genuine: Tensor) -> Tensor:
-        logits = self.slope * (unit @ unit.T) + self.offset
+    def _pair_term(self, similarities: Tensor, signers: Tensor, genuine: Tensor) -> Tensor:
+        logits = self.slope * similarities + self.offset
         groups = zip(_pair_kinds(signers, genuine), (-1.0, 1.0, 1.0), strict=True)
         # Each kind of pair counts the same, however many there are of it.
         terms = [functional.softplus(sign * logits[mask]).mean() for mask, sign in groups if bool(mask.any())]
         return torch.stack(terms).sum() if terms else unit.sum() * 0.0
+
+
+class _AsGiven(BaseDistance):  # type: ignore[misc]
+    """Lets a loss of pytorch-metric-learning see similarities float [B, B] in the place of embeddings."""
+
+    def __init__(self) -> None:
+        super().__init__(normalize_embeddings=False, is_inverted=True)
+
+    def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
+        """The similarities as they came."""
+        return query_emb
+
+    def pairwise_distance(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
+        """Nothing that is asked of it here."""
+        raise NotImplementedError
 
 
 class ContrastivePairLoss(nn.Module):
@@ -122,13 +142,28 @@ class MinedTripletLoss(nn.Module):
         return (self.loss(wide, classes, self.miner(wide, classes)),)
 
 
-def make_loss(settings: Loss) -> VerificationLoss | ContrastivePairLoss | MinedTripletLoss:
-    """The loss that a recipe asks for; its attribute ``terms`` names what it returns."""
+def make_loss(
+    settings: Loss, matching: LocalMatching | None = None
+) -> VerificationLoss | ContrastivePairLoss | MinedTripletLoss:
+    """The loss that a recipe asks for; its attribute ``terms`` names what it returns.
+
+    Args:
+        settings: of the recipe.
+        matching: how devices compare the network's embeddings; None for the cosine.
+
+    Raises:
+        RecipeError: the loss knows the cosine alone.
+    """
+    if matching is not None and not isinstance(settings, SupervisedContrastive):
+        raise RecipeError(
+            f"The loss {settings.name} compares by cosine, but this network's embeddings are matched cell by cell; "
+            "choose supervised_contrastive, or a network with one vector for the whole canvas."
+        )
     if isinstance(settings, Contrastive):
         return ContrastivePairLoss(settings.margin, settings.stranger_weight)
     if isinstance(settings, Triplet):
         return MinedTripletLoss(settings.margin, settings.miner)
-    return VerificationLoss(settings.temperature, settings.pair_weight)
+    return VerificationLoss(settings.temperature, settings.pair_weight, matching)
 
 
 def _classes(signers: Tensor, genuine: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from sigedge.training.similarity import matching_of
 from sigedge_runtime.errors import RecipeError
 
 LEVELS = 127
@@ -53,6 +54,7 @@ class QuantisedDeployment(nn.Module):
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__()
         self.model, self._decay = model, decay
+        self.matching = matching_of(model)
         deployed = copy.deepcopy(_deployed_graph(model)).eval()
         layers = [(name, layer) for name, layer in deployed.named_modules() if isinstance(layer, _QUANTISED)]
         # The last entry is the embedding's.

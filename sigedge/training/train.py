@@ -19,7 +19,8 @@ from sigedge.training.decision import fit_decision, validation_figures
 from sigedge.training.lightning_module import VerifierTraining
 from sigedge.training.quantisation import QuantisedDeployment
 from sigedge.training.recipe import QuantizationAware, Recipe, load_recipe
-from sigedge.training.runs import fit
+from sigedge.training.runs import fit, has_bfloat16
+from sigedge.training.similarity import matching_of
 from sigedge_models import CheckpointInfo, create, folder, load_checkpoint, load_weights, save_checkpoint
 from sigedge_runtime.errors import CheckpointError, RecipeError
 from sigedge_runtime.preprocessing import PreprocessSpec
@@ -46,7 +47,8 @@ def train(
         data: folder with index.csv and splits.json.
         out: folder of the run: logs, Lightning's last.ckpt, and at the end NAME.safetensors.
         recipe: a recipe file; the model's own when None.
-        initial: checkpoint whose weights the run starts from, for fine-tuning; random weights when None.
+        initial: checkpoint whose weights the run starts from, for fine-tuning; random weights when None. Layers of this
+            network that the checkpoint's lacks, such as another head, start from random weights.
         cache: folder for canvases and synthetic signers.
         steps: batches in all, in place of the recipe's.
         fold: test fold of data sets that are split by folds; its signers are never read.
@@ -137,18 +139,23 @@ def _start(recipe: Recipe, initial: Path | None) -> nn.Module:
                 f"{initial} holds a {info.architecture}, the recipe trains a {recipe.architecture}; give a checkpoint "
                 "of the same architecture."
             )
-        load_weights(model, trained.state_dict(), initial, recipe.architecture)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        load_weights(model, trained.state_dict(), initial, recipe.architecture, parts=info.config != recipe.config)
+    # The faster of two layouts: channels last with bfloat16, the other without.
+    layout = torch.channels_last if has_bfloat16() else torch.contiguous_format
+    return model.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
 def _figures(model: nn.Module, validation: CanvasSet, recipe: Recipe) -> dict[str, float]:
-    return validation_figures(validation.records, embed(model, validation.canvases), seed=recipe.seed)
+    embeddings = embed(model, validation.canvases)
+    return validation_figures(validation.records, embeddings, seed=recipe.seed, matching=matching_of(model))
 
 
 def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path, initial: Path | None) -> Path:
     model = model.cpu().eval()
     embeddings = embed(model, data.validation.canvases)
-    decision = fit_decision(data.validation.records, embeddings, seed=recipe.seed)
+    matching = matching_of(model)
+    decision = fit_decision(data.validation.records, embeddings, seed=recipe.seed, matching=matching)
+    figures = validation_figures(data.validation.records, embeddings, seed=recipe.seed, matching=matching)
     info = CheckpointInfo(
         architecture=recipe.architecture,
         config=recipe.config,
@@ -160,7 +167,7 @@ def _save(model: nn.Module, recipe: Recipe, data: TrainingData, out: Path, initi
             "data": data.summary,
             "recipe": recipe.model_dump(),
             "initial": None if initial is None else load_checkpoint(initial)[1].training,
-            "validation": validation_figures(data.validation.records, embeddings, seed=recipe.seed),
+            "validation": figures,
             "versions": {"sigedge": sigedge.__version__, "torch": torch.__version__},
         },
         licence=recipe.licence,

@@ -16,6 +16,7 @@ from sigedge_export.process import run_step, step_folder
 from sigedge_export.statistics import ScoreChange, pair_scores, score_change
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.errors import ExportError
+from sigedge_runtime.matching import Matching
 
 Progress = Callable[[str], None]
 Canvases = NDArray[np.uint8]
@@ -104,7 +105,7 @@ def measure_sensitivity(
     """
     decision = bundle.manifest.verification
     threshold = decision.operating_point(decision.default_operating_point, 1).threshold
-    trial = _Trial(make_pairs(samples), threshold)
+    trial = _Trial(make_pairs(samples), threshold, decision.similarity)
     name, path = _float_file(bundle, artifact)
     with step_folder("sensitivity") as folder:
         sweep = _Sweep(folder, path, calibration, samples.canvases)
@@ -141,11 +142,12 @@ class _Trial:
 
     pairs: Pairs
     threshold: float
+    matching: Matching
 
     def losses(self, reference: Embeddings, candidates: Embeddings) -> list[ScoreChange]:
         """Of each of the candidates [V, N, D]."""
-        expected = pair_scores(reference, self.pairs)
-        return [score_change(expected, pair_scores(found, self.pairs), self.threshold) for found in candidates]
+        expected, *changed = (pair_scores(rows, self.pairs, self.matching) for rows in (reference, *candidates))
+        return [score_change(expected, found, self.threshold) for found in changed]
 
 
 class _Sweep:

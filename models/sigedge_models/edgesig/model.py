@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sigedge_runtime.matching import LocalMatching
+
 CANVAS_SCALE = 255.0
 
 
@@ -68,14 +70,17 @@ def _fold(kernel: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 class EdgeSig(nn.Module):
-    """Embeds a signature canvas for comparison by cosine similarity.
+    """Embeds a signature canvas, as a whole or cell by cell, for the comparison that `matching` names.
 
-    The embedding is not normalised: the L2 norm stays outside the graph, where quantisation cannot lose it.
+    The embedding is not normalised: norms stay outside the graph, where quantisation cannot lose them.
 
     Args:
-        stages: (channels, stride) of every RepConv in turn.
-        embedding_size: length D of the embedding.
-        dropout: share of features dropped before the embedding while training; half of the weights sit there.
+        stages: (channels, stride) of every RepConv in turn; one of `DEFAULT_STAGES` by default.
+        head: ``local`` gives a vector for each cell of the last stage's grid, to be matched by `LocalMatching`;
+            ``global`` one for the whole canvas, to be compared by cosine.
+        embedding_size: length of such a vector.
+        reach: cells up or down and left or right in which `LocalMatching` looks for the best match.
+        dropout: share of features dropped before the head while training.
         canvas_height: rows of the canvas, divisible by the product of all strides.
         canvas_width: columns of the canvas, likewise.
     """
@@ -83,31 +88,43 @@ class EdgeSig(nn.Module):
     def __init__(
         self,
         stages: list[list[int]] | None = None,
-        embedding_size: int = 128,
+        head: str = "local",
+        embedding_size: int | None = None,
+        reach: tuple[int, int] = (1, 2),
         dropout: float = 0.0,
         canvas_height: int = 128,
         canvas_width: int = 256,
     ) -> None:
         super().__init__()
-        stages = stages or DEFAULT_STAGES
+        if head not in DEFAULT_STAGES:
+            raise ValueError(f"head {head!r} is none of {', '.join(DEFAULT_STAGES)}")
         blocks: list[RepConv] = []
         channels, shrink = 1, 1
-        for width, stride in stages:
+        for width, stride in stages or DEFAULT_STAGES[head]:
             blocks.append(RepConv(channels, width, stride))
             channels, shrink = width, shrink * stride
         self.blocks = nn.ModuleList(blocks)
         field = (canvas_height // shrink, canvas_width // shrink)
         self.dropout = nn.Dropout(dropout)
-        # A full-size valid convolution instead of flatten + linear: no layout for a converter to get wrong.
-        self.project = nn.Conv2d(channels, embedding_size, field, bias=False)
-        self.project_norm = nn.BatchNorm2d(embedding_size)
+        size = embedding_size or DEFAULT_SIZE[head]
+        self.matching = LocalMatching(*field, *reach) if head == "local" else None
+        if self.matching is not None:
+            self.cells = nn.Conv2d(channels, size, 1)
+        else:
+            # A full-size valid convolution instead of flatten + linear: no layout for a converter to get wrong.
+            self.project = nn.Conv2d(channels, size, field, bias=False)
+            self.project_norm = nn.BatchNorm2d(size)
 
     def forward(self, canvas: Tensor) -> Tensor:
-        """Float [N, 1, H, W] of canvas values 0 to 255, to the float embedding [N, D]."""
+        """Float [N, 1, H, W] of canvas values 0 to 255, to the float embedding [N, D].
+
+        D is that of one vector times the number of cells, row by row.
+        """
         x = canvas / CANVAS_SCALE
         for block in self.blocks:
             x = block(x)
-        return torch.flatten(self.project_norm(self.project(self.dropout(x))), 1)
+        x = self.dropout(x)
+        return cell_by_cell(self.cells(x) if self.matching else self.project_norm(self.project(x)))
 
     def export_module(self) -> nn.Module:
         """The plain network for inference: convolutions with bias, shortcuts and ReLU, the division by 255 folded in.
@@ -118,9 +135,9 @@ class EdgeSig(nn.Module):
         layers: list[nn.Module] = []
         for block in self.blocks:
             layers += [cast(RepConv, block).deployed(), nn.ReLU()]
-        field = cast(tuple[int, int], self.project.kernel_size)
-        layers.append(nn.Conv2d(self.project.in_channels, self.project.out_channels, field))
-        module = nn.Sequential(*layers, nn.Flatten(1)).eval()
+        head = self.cells if self.matching else self.project
+        layers.append(nn.Conv2d(head.in_channels, head.out_channels, cast(tuple[int, int], head.kernel_size)))
+        module = nn.Sequential(*layers, CellByCell()).eval()
         module.load_state_dict(self.deployed_weights())
         return module
 
@@ -132,7 +149,10 @@ class EdgeSig(nn.Module):
         blocks = [cast(RepConv, block) for block in self.blocks]
         folded = [block.deployed_weights() for block in blocks]
         folded[0] = (folded[0][0] / CANVAS_SCALE, folded[0][1])
-        folded.append(_fold(self.project.weight, self.project_norm))
+        if self.matching is not None:
+            folded.append((self.cells.weight, cast(Tensor, self.cells.bias)))
+        else:
+            folded.append(_fold(self.project.weight, self.project_norm))
         weights: dict[str, Tensor] = {}
         for number, (kernel, bias) in enumerate(folded):
             layer = f"{2 * number}.layer" if number < len(blocks) and blocks[number].has_shortcut else f"{2 * number}"
@@ -140,5 +160,22 @@ class EdgeSig(nn.Module):
         return weights
 
 
-# 128x256 canvas down to 4x8 cells; 0.77 million parameters and 89 million multiply-accumulates once fused.
-DEFAULT_STAGES = [[16, 2], [32, 2], [32, 1], [64, 2], [64, 1], [96, 2], [96, 1], [96, 1], [96, 2]]
+def cell_by_cell(field: Tensor) -> Tensor:
+    """Float [N, C, rows, columns] to [N, rows * columns * C], the vectors of all cells row by row."""
+    return torch.flatten(field.permute(0, 2, 3, 1), 1)
+
+
+class CellByCell(nn.Module):
+    """`cell_by_cell` as a layer."""
+
+    def forward(self, field: Tensor) -> Tensor:
+        """See `cell_by_cell`."""
+        return cell_by_cell(field)
+
+
+# A 128x256 canvas down to 8x16 cells with 16 numbers each, or to 4x8 cells that one vector of 128 sums up.
+DEFAULT_STAGES = {
+    "local": [[16, 2], [32, 2], [32, 1], [64, 2], [64, 1], [96, 2], [96, 1], [96, 1]],
+    "global": [[16, 2], [32, 2], [32, 1], [64, 2], [64, 1], [96, 2], [96, 1], [96, 1], [96, 2]],
+}
+DEFAULT_SIZE = {"local": 16, "global": 128}
