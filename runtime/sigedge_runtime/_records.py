@@ -1,7 +1,8 @@
 """Strict conversion between JSON values and frozen dataclasses.
 
-A phone reads manifests written by another machine, so nothing is guessed: every field must be there, be known,
-and have exactly its declared type. A field may be left out only where its default is None, which says the same. Domain rules live in each dataclass's `__post_init__` as `ValueError`.
+A phone reads manifests written by another machine, so nothing is guessed: every field must be there, be known, and
+have exactly its declared type. A field may be left out only where its default is None, which says the same. Domain
+rules live in each dataclass's `__post_init__` as `ValueError`.
 """
 
 from __future__ import annotations

@@ -117,29 +117,30 @@ class LocalMatching(Record):
                 "the model again."
             )
         wide = embeddings.astype(np.float64)
-        lengths = np.linalg.norm(wide.reshape(*wide.shape[:-1], self.cells, -1), axis=-1)
+        size = wide.shape[-1] // self.cells
+        lengths = np.linalg.norm(wide.reshape(*wide.shape[:-1], self.cells, size), axis=-1)
         return _divided(wide, lengths.sum(axis=-1, keepdims=True))
 
     def similarities(self, queries: Vector, references: Vector) -> Vector:
         """See `Matching.similarities`."""
         count, shape = len(references), (self.rows, self.columns)
+        # Beyond the height of the grid there are no rows to compare with.
+        reach = min(self.reach_rows, self.rows - 1)
         directions, weights = self._cells(references)
         # Rows first, so that a row of all references lies beside the row of the query that it is compared with.
-        theirs = np.ascontiguousarray(directions.transpose(1, 3, 0, 2)).reshape(self.rows, -1, count * self.columns)
+        theirs = np.ascontiguousarray(directions.transpose(1, 3, 0, 2))
+        theirs = theirs.reshape(self.rows, directions.shape[3], count * self.columns)
         their_weights = weights.transpose(1, 0, 2)
         found = np.empty((len(queries), count), np.float32)
         for number, (own, own_weights) in enumerate(zip(*self._cells(queries), strict=True)):
             there = np.full((*shape, count), OUT_OF_REACH, np.float32)
             back = np.full((self.rows, count * self.columns), OUT_OF_REACH, np.float32)
-            for down in range(-self.reach_rows, self.reach_rows + 1):
+            for down in range(-reach, reach + 1):
                 here, beside = (
                     slice(max(0, -down), self.rows - max(0, down)),
                     slice(max(0, down), self.rows + min(0, down)),
                 )
                 cosines = np.matmul(own[here], theirs[beside])
-                # Some rows of a tall reach have no counterpart.
-                if not len(cosines):
-                    continue
                 by_reference = cosines.reshape(len(cosines), self.columns, count, self.columns)
                 by_reference += self._columns_out_of_reach
                 np.maximum(there[here], by_reference.max(axis=3), out=there[here])
@@ -160,9 +161,18 @@ class LocalMatching(Record):
 
     def _cells(self, prepared: Vector) -> tuple[Vector, Vector]:
         """Directions [N, rows, columns, C], of at most unit length, and weights [N, rows, columns], which sum to 1."""
-        vectors = prepared.reshape(len(prepared), self.rows, self.columns, -1)
+        vectors = prepared.reshape(len(prepared), self.rows, self.columns, prepared.shape[1] // self.cells)
         lengths = np.sqrt(np.einsum("nrcd,nrcd->nrc", vectors, vectors))
         return vectors / (lengths + np.float32(FAINT / self.cells))[..., None], lengths
+
+    @cached_property
+    def _row_pairs(self) -> list[tuple[slice, slice]]:
+        """Rows of one signature and those of the other that lie beside them, for each shift within reach."""
+        reach = min(self.reach_rows, self.rows - 1)
+        return [
+            (slice(max(0, -down), self.rows - max(0, down)), slice(max(0, down), self.rows + min(0, down)))
+            for down in range(-reach, reach + 1)
+        ]
 
     @cached_property
     def _columns_out_of_reach(self) -> Vector:

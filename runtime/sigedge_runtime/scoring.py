@@ -43,11 +43,17 @@ def fuse_groups(similarities: Vector, sizes: NDArray[np.intp], fusion: str) -> N
     return _FUSE[fusion](similarities, starts, sizes)
 
 
-def scores(query: Vector, references: Vector, sizes: NDArray[np.intp], decision: Decision) -> NDArray[np.float64]:
+def scores(
+    query: Vector,
+    references: Vector,
+    sizes: NDArray[np.intp],
+    decision: Decision,
+    consistencies: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """Scores of one query for many users at once.
 
-    A score is the fused similarity less `Decision.consistency_weight` times the user's own consistency: who always signs
-    alike is held to it, who varies is forgiven. It needs nobody's signatures but the user's (target-centric
+    A score is the fused similarity less `Decision.consistency_weight` times the user's own consistency: who always
+    signs alike is held to it, who varies is forgiven. It needs nobody's signatures but the user's (target-centric
     normalisation in J. Fierrez-Aguilar et al., "Target dependent score normalization techniques and their application
     to signature verification", IEEE Trans. SMC-C 35(3), 2005).
 
@@ -56,6 +62,7 @@ def scores(query: Vector, references: Vector, sizes: NDArray[np.intp], decision:
         references: float32 [K, D], likewise; those of the first user, then of the second, and so on.
         sizes: number of references of each user, each at least 1, with sum K.
         decision: matching, fusion and consistency weight.
+        consistencies: float64 [users], of the references, where they are known already.
 
     Returns:
         float64 [users], -2 to 2.
@@ -65,8 +72,10 @@ def scores(query: Vector, references: Vector, sizes: NDArray[np.intp], decision:
     """
     matching = decision.similarity
     fused = fuse_groups(matching.similarities(query[None], references)[0], sizes, decision.fusion)
-    weight = decision.consistency_weight
-    return fused - weight * matching.consistencies(references, sizes) if weight else fused
+    if not decision.consistency_weight:
+        return fused
+    known = matching.consistencies(references, sizes) if consistencies is None else consistencies
+    return fused - decision.consistency_weight * known
 
 
 def score(query: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]], decision: Decision) -> float:

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sigedge_runtime._clock import Clock
 from sigedge_runtime.bundle import Bundle
@@ -44,6 +43,7 @@ class Verifier:
         self.store = store
         self.operating_point = operating_point
         self._resources = resources
+        self._consistencies: dict[str, tuple[Vector, float]] = {}
 
     @classmethod
     def open(
@@ -145,7 +145,10 @@ class Verifier:
         clock = Clock()
         with clock.stage("match"):
             references = self.store.templates(user, self.identity)
-        return self._judge(self._embed(image, clock), references, clock)
+        query = self._embed(image, clock)
+        with clock.stage("match"):
+            consistency = self._consistency(user, references)
+        return self._judge(query, references, clock, consistency)
 
     def compare(self, references: Sequence[ImageSource | Embedding], image: ImageSource | Embedding) -> Verdict:
         """Decide whether a signature is by the writer of the references, without a store.
@@ -231,10 +234,12 @@ class Verifier:
             )
         return embedding
 
-    def _judge(self, query: Embedding, references: Vector, clock: Clock) -> Verdict:
+    def _judge(self, query: Embedding, references: Vector, clock: Clock, consistency: float | None = None) -> Verdict:
         with clock.stage("match"):
+            known = None if consistency is None else np.array([consistency])
             sizes = np.array([len(references)], np.intp)
-            result = self._candidate("", float(self._scores(query.vector, references, sizes)[0]), len(references))
+            found = scores(query.vector, references, sizes, self.manifest.verification, known)
+            result = self._candidate("", float(found[0]), len(references))
         return Verdict(
             accepted=result.accepted,
             score=result.score,
@@ -249,15 +254,26 @@ class Verifier:
 
     def _rank(self, query: Vector, gallery: Gallery) -> list[Candidate]:
         """All users by probability, which is comparable between users with few and with many references."""
-        found = self._scores(query, gallery.vectors, gallery.sizes)
+        parts = np.split(gallery.vectors, np.cumsum(gallery.sizes)[:-1])
+        known = np.array([self._consistency(user, own) for user, own in zip(gallery.users, parts, strict=True)])
+        found = scores(query, gallery.vectors, gallery.sizes, self.manifest.verification, known)
         candidates = [
             self._candidate(user, float(score), int(count))
             for user, score, count in zip(gallery.users, found, gallery.sizes, strict=True)
         ]
         return sorted(candidates, key=lambda one: (-one.probability, -one.score, one.user))
 
-    def _scores(self, query: Vector, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
-        return scores(query, references, sizes, self.manifest.verification)
+    def _consistency(self, user: str, references: Vector) -> float:
+        """Of a user's stored references; worked out again only when they changed, for it grows with their square."""
+        if not self.manifest.verification.consistency_weight:
+            return 0.0
+        known = self._consistencies.get(user)
+        if known is None or not np.array_equal(known[0], references):
+            found = self.manifest.verification.similarity.consistencies(
+                references, np.array([len(references)], np.intp)
+            )
+            known = self._consistencies[user] = references, float(found[0])
+        return known[1]
 
     def _candidate(self, user: str, score: float, references: int) -> Candidate:
         decision = self.manifest.verification

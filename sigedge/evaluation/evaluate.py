@@ -50,8 +50,8 @@ def evaluate_embeddings(
         embeddings: float32 [N, D], unnormalised, row i for record i.
         reference_counts: references an enrolment has, each at least 1.
         fusion: ``"mean"``, ``"max"`` or ``"mean_max"``; the decision's by default, else ``"mean"``.
-        decision: matching, thresholds and calibration fixed beforehand; without it embeddings are compared by their cosine
-            and there is no operating point and no Cllr.
+        decision: matching, thresholds and calibration fixed beforehand; without it embeddings are compared by their
+            cosine, and there is no operating point and no Cllr.
         seed: seed of the draws and of the bootstrap.
         bootstrap: resamples of signers; 0 leaves the intervals out.
         leak_gates: ``background_ink_auc`` and ``skeleton_auc`` of the same canvases, to stand beside the figures.

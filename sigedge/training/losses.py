@@ -64,7 +64,7 @@ class VerificationLoss(nn.Module):
         groups = zip(_pair_kinds(signers, genuine), (-1.0, 1.0, 1.0), strict=True)
         # Each kind of pair counts the same, however many there are of it.
         terms = [functional.softplus(sign * logits[mask]).mean() for mask, sign in groups if bool(mask.any())]
-        return torch.stack(terms).sum() if terms else unit.sum() * 0.0
+        return torch.stack(terms).sum() if terms else similarities.sum() * 0.0
 
 
 class _AsGiven(BaseDistance):  # type: ignore[misc]
