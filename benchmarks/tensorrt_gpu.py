@@ -28,6 +28,7 @@ from sigedge.export_inputs import PARITY_SEED, synthetic_parity_set
 from sigedge_export.inputs import ParitySet, make_pairs
 from sigedge_export.statistics import pair_scores, score_change
 from sigedge_runtime.bundle import Bundle
+from sigedge_runtime.decision import Decision
 from sigedge_runtime.engines import open_engine
 from sigedge_runtime.errors import SigedgeError
 from sigedge_runtime.manifest import Artifact
@@ -94,7 +95,6 @@ def measure(bundle: Bundle, samples: ParitySet, cache: Path | None, repeats: int
     reference = bundle.artifact(format="onnx", precision="float32")
     with open_engine("onnxruntime", reference, bundle.path(reference.file)) as engine:
         expected = engine.infer_batch(samples.canvases)
-    point = bundle.manifest.verification.operating_point(bundle.manifest.verification.default_operating_point, 1)
     rows = []
     for artifact in bundle.artifacts(format="onnx"):
         print(f"{artifact.name}", file=sys.stderr)
@@ -106,12 +106,12 @@ def measure(bundle: Bundle, samples: ParitySet, cache: Path | None, repeats: int
             announce=lambda sentence: print(f"  {sentence}", file=sys.stderr),
         )
         row = {"artifact": artifact.name, "precision": artifact.precision, "plan": outcome.record.to_dict()}
-        rows.append({**row, **run(artifact, samples, expected, point.threshold, cache, repeats)})
+        rows.append({**row, **run(artifact, samples, expected, bundle.manifest.verification, cache, repeats)})
     return rows
 
 
 def run(
-    artifact: Artifact, samples: ParitySet, expected: Embeddings, threshold: float, cache: Path | None, repeats: int
+    artifact: Artifact, samples: ParitySet, expected: Embeddings, decision: Decision, cache: Path | None, repeats: int
 ) -> dict[str, Any]:
     """Parity and latency of one plan, with and without a CUDA graph."""
     machine = this_machine()
@@ -129,7 +129,7 @@ def run(
         finally:
             session.close()
     return {
-        "parity": compare(found[True], expected, samples, threshold),
+        "parity": compare(found[True], expected, samples, decision),
         "graph_equals_enqueue": bool(np.array_equal(found[True], found[False])),
         "latency_ms": latency,
     }
@@ -147,10 +147,11 @@ def time_runs(session: Session, tensors: list[NDArray[np.float32]], repeats: int
     return times
 
 
-def compare(found: Embeddings, expected: Embeddings, samples: ParitySet, threshold: float) -> dict[str, float | int]:
-    """Cosine scores of all pairs against the reference's: differences, and decisions that flip."""
-    pairs = make_pairs(samples)
-    return asdict(score_change(pair_scores(expected, pairs), pair_scores(found, pairs), threshold))
+def compare(found: Embeddings, expected: Embeddings, samples: ParitySet, decision: Decision) -> dict[str, float | int]:
+    """Scores of all pairs, as the bundle compares, against the reference's: differences, and decisions that flip."""
+    pairs, threshold = make_pairs(samples), decision.operating_point(decision.default_operating_point, 1).threshold
+    before, after = (pair_scores(rows, pairs, decision.similarity) for rows in (expected, found))
+    return asdict(score_change(before, after, threshold))
 
 
 def describe_gpu() -> dict[str, str]:

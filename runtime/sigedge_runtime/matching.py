@@ -124,8 +124,6 @@ class LocalMatching(Record):
     def similarities(self, queries: Vector, references: Vector) -> Vector:
         """See `Matching.similarities`."""
         count, shape = len(references), (self.rows, self.columns)
-        # Beyond the height of the grid there are no rows to compare with.
-        reach = min(self.reach_rows, self.rows - 1)
         directions, weights = self._cells(references)
         # Rows first, so that a row of all references lies beside the row of the query that it is compared with.
         theirs = np.ascontiguousarray(directions.transpose(1, 3, 0, 2))
@@ -135,11 +133,7 @@ class LocalMatching(Record):
         for number, (own, own_weights) in enumerate(zip(*self._cells(queries), strict=True)):
             there = np.full((*shape, count), OUT_OF_REACH, np.float32)
             back = np.full((self.rows, count * self.columns), OUT_OF_REACH, np.float32)
-            for down in range(-reach, reach + 1):
-                here, beside = (
-                    slice(max(0, -down), self.rows - max(0, down)),
-                    slice(max(0, down), self.rows + min(0, down)),
-                )
+            for here, beside in self._row_pairs:
                 cosines = np.matmul(own[here], theirs[beside])
                 by_reference = cosines.reshape(len(cosines), self.columns, count, self.columns)
                 by_reference += self._columns_out_of_reach
@@ -168,6 +162,7 @@ class LocalMatching(Record):
     @cached_property
     def _row_pairs(self) -> list[tuple[slice, slice]]:
         """Rows of one signature and those of the other that lie beside them, for each shift within reach."""
+        # Beyond the height of the grid there are no rows to compare with.
         reach = min(self.reach_rows, self.rows - 1)
         return [
             (slice(max(0, -down), self.rows - max(0, down)), slice(max(0, down), self.rows + min(0, down)))

@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from sigedge.data import Record
-from sigedge.evaluation import evaluate_embeddings, make_protocol, score_trials
+from sigedge.evaluation import evaluate_embeddings, make_protocol, reference_swap_auc, score_trials
 from sigedge.evaluation.metrics import cllr, equal_error_rate
 from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED
 from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
 from sigedge_runtime.errors import DataError
+from sigedge_runtime.matching import LocalMatching
 
 Known = Callable[..., tuple[list[Record], NDArray[np.float32]]]
 
@@ -58,6 +59,23 @@ def test_every_promised_figure_is_there_and_is_json(known: Known) -> None:
     assert set(result["leak_gates"]) == {"background_ink_auc", "skeleton_auc", "reference_swap_auc"}
     assert (result["dataset"], result["images"], result["signers"], result["fusion"]) == ("drawn", 84, 6, "max")
     assert {"date", "machine", "versions", "seed"} <= set(result["meta"])
+
+
+def test_embeddings_are_compared_as_the_decision_says(known: Known) -> None:
+    records, embeddings = known(offset=0.5)
+    cells = LocalMatching(2, 4, 1, 1)
+    result = evaluate_embeddings(
+        records, embeddings, reference_counts=(3,), decision=replace(DECISION, matching=cells), bootstrap=0
+    )
+    protocol = make_protocol(records, 3)
+    trials = score_trials(protocol, embeddings, "max", 0.0, cells)
+    genuine, skilled = (trials.of(kind) for kind in (GENUINE, SKILLED))
+    figures = result["references"]["3"]
+    assert figures["eer_skilled"] == equal_error_rate(genuine, skilled)
+    assert figures["cllr"] == pytest.approx(cllr(20 * genuine - 11, 20 * skilled - 11))
+    assert result["leak_gates"]["reference_swap_auc"] == reference_swap_auc(protocol, embeddings, "max", cells)
+    by_cosine = evaluate_embeddings(records, embeddings, reference_counts=(3,), decision=DECISION, bootstrap=0)
+    assert by_cosine["references"]["3"]["cllr"] != pytest.approx(figures["cllr"], rel=0.01)
 
 
 def test_figures_agree_with_the_trials(known: Known) -> None:

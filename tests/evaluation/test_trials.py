@@ -9,26 +9,38 @@ from numpy.typing import NDArray
 
 from sigedge.data import Record
 from sigedge.evaluation.protocol import make_protocol
-from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, reference_swap_auc, score_trials, score_trials_by_weight
-from sigedge_runtime.decision import FUSIONS
+from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, reference_swap_auc, score_trials, score_trials_by_rule
+from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
 from sigedge_runtime.errors import BundleError, DataError, EngineError
+from sigedge_runtime.matching import COSINE, LocalMatching, Matching
 from sigedge_runtime.scoring import score
 
 Known = Callable[..., tuple[list[Record], NDArray[np.float32]]]
+# The known embeddings have 32 numbers: 2x4 cells of four.
+CELLS = LocalMatching(2, 4, 1, 1)
 
 
+def rule(fusion: str, weight: float, matching: LocalMatching | None) -> Decision:
+    points = tuple(OperatingPoint("only", count, 0.5, 0.1, 0.1) for count in (1, 2))
+    return Decision(fusion, "only", points, tuple(Calibration(count, 1.0, 0.0) for count in (1, 2)), weight, matching)
+
+
+@pytest.mark.parametrize("matching", [None, CELLS])
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 @pytest.mark.parametrize("references", [1, 3])
-def test_scores_are_those_of_the_runtime(known: Known, fusion: str, references: int, weight: float) -> None:
+def test_scores_are_those_of_the_runtime(
+    known: Known, fusion: str, references: int, weight: float, matching: LocalMatching | None
+) -> None:
     records, embeddings = known(signers=3, genuine=5, forged=3)
     protocol = make_protocol(records, references)
-    trials = score_trials(protocol, embeddings, fusion, weight)
+    decision = rule(fusion, weight, matching)
+    trials = score_trials(protocol, embeddings, fusion, weight, decision.similarity)
     expected, kinds, owners = [], [], []
     for draw in protocol.draws:
         for kind, queries in ((GENUINE, draw.genuine), (SKILLED, draw.skilled), (RANDOM, draw.random)):
             for query in queries:
-                expected.append(score(embeddings[query], embeddings[list(draw.references)], fusion, weight))
+                expected.append(score(embeddings[query], embeddings[list(draw.references)], decision))
                 kinds.append(kind)
                 owners.append(draw.signer)
     assert trials.scores == pytest.approx(expected, abs=1e-6)
@@ -36,16 +48,30 @@ def test_scores_are_those_of_the_runtime(known: Known, fusion: str, references: 
     assert [trials.names[index] for index in trials.signers] == owners
 
 
-def test_many_weights_at_once_are_scored_as_one_by_one(known: Known) -> None:
+@pytest.mark.parametrize("matching", [COSINE, CELLS])
+def test_many_rules_at_once_are_scored_as_one_by_one(known: Known, matching: Matching) -> None:
     records, embeddings = known(signers=3, genuine=5, forged=3)
     protocol = make_protocol(records, 3)
-    weights = (1.0, 0.0, 0.25)
-    together = score_trials_by_weight(protocol, embeddings, "max", weights)
-    for found, weight in zip(together, weights, strict=True):
-        alone = score_trials(protocol, embeddings, "max", weight)
+    rules = (("max", 1.0), ("mean", 0.0), ("max", 0.25), ("mean", 1.0))
+    together = score_trials_by_rule(protocol, embeddings, rules, matching)
+    for found, (fusion, weight) in zip(together, rules, strict=True):
+        alone = score_trials(protocol, embeddings, fusion, weight, matching)
         assert np.array_equal(found.scores, alone.scores) and np.array_equal(found.kinds, alone.kinds)
         assert np.array_equal(found.signers, alone.signers) and found.names == alone.names
-    assert not np.array_equal(together[0].scores, together[1].scores)
+    assert len({found.scores.tobytes() for found in together}) == 4
+
+
+def test_embeddings_are_compared_as_asked(known: Known) -> None:
+    records, embeddings = known(signers=3, genuine=5, forged=3)
+    protocol = make_protocol(records, 1)
+    whole, cells = (score_trials(protocol, embeddings, "mean", 0.0, matching).scores for matching in (COSINE, CELLS))
+    assert np.array_equal(whole, score_trials(protocol, embeddings, "mean").scores)
+    assert np.abs(whole - cells).max() > 0.05
+    # A signer's numbers in another order in every cell, the same in all samples: nothing changes for either.
+    turned = embeddings.reshape(-1, 8, 4)[:, :, ::-1].reshape(embeddings.shape)
+    assert score_trials(protocol, turned, "mean", 0.0, CELLS).scores == pytest.approx(cells, abs=1e-5)
+    with pytest.raises(EngineError, match="no vector for each of 5 cells"):
+        score_trials(protocol, embeddings, "mean", 0.0, LocalMatching(1, 5, 0, 0))
 
 
 def test_selections(known: Known) -> None:
@@ -57,25 +83,29 @@ def test_selections(known: Known) -> None:
     assert set(against.kinds.tolist()) == {GENUINE, RANDOM} and against.names == trials.names
 
 
-def test_scale_of_embeddings_does_not_matter(known: Known) -> None:
+@pytest.mark.parametrize("matching", [COSINE, CELLS])
+def test_scale_of_embeddings_does_not_matter(known: Known, matching: Matching) -> None:
     records, embeddings = known()
     protocol = make_protocol(records, 3)
     scales = np.linspace(0.1, 50, len(records), dtype=np.float32)[:, None]
-    plain, scaled = (score_trials(protocol, rows, "max").scores for rows in (embeddings, scales * embeddings))
+    rows = (embeddings, scales * embeddings)
+    plain, scaled = (score_trials(protocol, one, "max", 0.0, matching).scores for one in rows)
     assert scaled == pytest.approx(plain, abs=1e-5)
 
 
-def test_swap_is_even_for_a_verifier_that_looks_at_the_signature(known: Known) -> None:
+@pytest.mark.parametrize("matching", [COSINE, CELLS])
+def test_swap_is_even_for_a_verifier_that_looks_at_the_signature(known: Known, matching: Matching) -> None:
     records, embeddings = known(signers=12, leak=0.0, offset=0.6)
-    area = reference_swap_auc(make_protocol(records, 5), embeddings, "mean")
+    area = reference_swap_auc(make_protocol(records, 5), embeddings, "mean", matching)
     assert area == pytest.approx(0.5, abs=0.06)
 
 
-def test_swap_reveals_a_verifier_that_looks_at_the_scanner(known: Known) -> None:
+@pytest.mark.parametrize(("matching", "better"), [(COSINE, 0.3), (CELLS, 0.1)])
+def test_swap_reveals_a_verifier_that_looks_at_the_scanner(known: Known, matching: Matching, better: float) -> None:
     records, embeddings = known(signers=12, leak=1.0, offset=0.6)
-    trials = score_trials(make_protocol(records, 5), embeddings, "mean")
-    assert trials.of(GENUINE).mean() > trials.of(SKILLED).mean() + 0.3, "it looks like a good verifier"
-    area = reference_swap_auc(make_protocol(records, 5), embeddings, "mean")
+    trials = score_trials(make_protocol(records, 5), embeddings, "mean", 0.0, matching)
+    assert trials.of(GENUINE).mean() > trials.of(SKILLED).mean() + better, "it looks like a good verifier"
+    area = reference_swap_auc(make_protocol(records, 5), embeddings, "mean", matching)
     assert area is not None and area > 0.9
 
 
@@ -102,9 +132,10 @@ def test_bad_embeddings_are_refused(known: Known) -> None:
             score_trials(protocol, broken, "mean")
 
 
-def test_no_draws_give_no_trials(known: Known) -> None:
+@pytest.mark.parametrize("matching", [COSINE, CELLS])
+def test_no_draws_give_no_trials(known: Known, matching: Matching) -> None:
     records, embeddings = known(genuine=2)
-    trials = score_trials(make_protocol(records, 4), embeddings, "mean")
+    trials = score_trials(make_protocol(records, 4), embeddings, "mean", 0.0, matching)
     assert trials.names == () and len(trials.scores) == 0
     renamed = [replace(record, signer="only") for record in records[:1]]
     assert score_trials(make_protocol(renamed, 1), embeddings[:1], "mean").scores.size == 0

@@ -19,6 +19,7 @@ from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, write_manife
 from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
 from sigedge_runtime.images import read_image
 from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Quantization, Tensor
+from sigedge_runtime.matching import LocalMatching
 from sigedge_runtime.preprocessing import PreprocessSpec, harmonise
 from sigedge_runtime.scoring import score
 from sigedge_runtime.vectors import VectorCase, Vectors, VectorScore
@@ -38,6 +39,17 @@ DECISION = Decision(
         OperatingPoint("high-security", 1, 0.9999, 0.0, 0.9),
     ),
     calibrations=(Calibration(1, 40.0, -34.0), Calibration(3, 40.0, -34.4)),
+)
+
+
+# Two cells of four numbers, and scores relative to how alike a user's references are.
+CELLS_DECISION = Decision(
+    fusion="mean",
+    default_operating_point="balanced",
+    operating_points=(OperatingPoint("balanced", 1, 0.72, 0.05, 0.05), OperatingPoint("balanced", 2, 0.32, 0.04, 0.04)),
+    calibrations=(Calibration(1, 40.0, -28.8), Calibration(2, 40.0, -12.8)),
+    consistency_weight=0.5,
+    matching=LocalMatching(1, 2, 0, 1),
 )
 
 
@@ -92,7 +104,7 @@ ARTIFACTS = (
 )
 
 
-def write_tiny_vectors(folder: Path) -> None:
+def write_tiny_vectors(folder: Path, decision: Decision) -> None:
     """Golden vectors of two signers, two samples each."""
     for name in ("images", "canvases"):
         (folder / name).mkdir(parents=True)
@@ -111,8 +123,9 @@ def write_tiny_vectors(folder: Path) -> None:
             )
     scores = []
     for references, query in ((("s0-0",), "s0-1"), (("s0-0", "s0-1"), "s1-0"), (("s1-0",), "s1-1")):
-        found = score(embeddings[query], np.stack([embeddings[one] for one in references]), DECISION.fusion)
-        scores.append(VectorScore(references, query, found, found >= THRESHOLD))
+        found = score(embeddings[query], np.stack([embeddings[one] for one in references]), decision)
+        threshold = decision.operating_point(decision.default_operating_point, len(references)).threshold
+        scores.append(VectorScore(references, query, found, found >= threshold))
     vectors = Vectors(1, "numpy float32", tuple(cases), tuple(scores))
     (folder / "vectors.json").write_text(vectors.to_json(), encoding="utf-8")
 
@@ -130,7 +143,7 @@ def master_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "artifacts").mkdir(parents=True)
     for artifact in ARTIFACTS:
         shutil.copy(TINY / Path(artifact.file).name, folder / artifact.file)
-    write_tiny_vectors(folder / "vectors")
+    write_tiny_vectors(folder / "vectors", DECISION)
     (folder / "CARD.md").write_text("# Tiny\nA model for tests.\n", encoding="utf-8")
     write_manifest(
         folder,
@@ -155,6 +168,16 @@ def master_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle_folder(master_bundle: Path, tmp_path: Path) -> Path:
     """A bundle of one's own to use or to spoil."""
     return Path(shutil.copytree(master_bundle, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def cells_bundle(master_bundle: Path, sign_off: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same files, but their embeddings are compared cell by cell; tests must not change it."""
+    folder = Path(shutil.copytree(master_bundle, tmp_path_factory.mktemp("bundles") / "cells"))
+    shutil.rmtree(folder / "vectors")
+    write_tiny_vectors(folder / "vectors", CELLS_DECISION)
+    sign_off(folder, decision=CELLS_DECISION)
+    return folder
 
 
 @pytest.fixture

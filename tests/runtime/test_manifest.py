@@ -21,9 +21,12 @@ from sigedge_runtime.bundle import MANIFEST
 from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
 from sigedge_runtime.errors import BundleError
 from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Quantization, Rejection, Tensor, is_safe_path
+from sigedge_runtime.matching import COSINE, LocalMatching
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 SCHEMA: dict[str, Any] = json.loads((files("sigedge_runtime") / "manifest.schema.json").read_text(encoding="utf-8"))
+# A way to match the embeddings of the tiny bundle, which have 8 numbers.
+MATCHING = {"rows": 2, "columns": 2, "reach_rows": 0, "reach_columns": 1}
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -101,6 +104,15 @@ BOTH_REFUSE: dict[str, tuple[Change, str]] = {
     "no calibration": (set_at("decision", "calibrations", to=[]), "must not be empty"),
     "calibrated for nothing": (set_at("decision", "calibrations", 0, "references", to=0), "at least 1"),
     "falling calibration": (set_at("decision", "calibrations", 0, "slope", to=-1), "slope must be"),
+    "matching by name": (set_at("decision", "matching", to="cells"), r"decision\.matching must be an object, not str"),
+    "matching without a reach": (set_at("decision", "matching", to={"rows": 2, "columns": 2}), "lacks reach_columns"),
+    "matching of something else": (set_at("decision", "matching", to={**MATCHING, "x": 1}), "unknown fields x"),
+    "grid without rows": (set_at("decision", "matching", to={**MATCHING, "rows": 0}), "at least 1"),
+    "grid without columns": (set_at("decision", "matching", to={**MATCHING, "columns": -2}), "at least 1"),
+    "half a row": (set_at("decision", "matching", to={**MATCHING, "rows": 0.5}), "rows must be int, not float"),
+    "a truth as columns": (set_at("decision", "matching", to={**MATCHING, "columns": True}), "int, not bool"),
+    "negative reach": (set_at("decision", "matching", to={**MATCHING, "reach_rows": -1}), "reach must be at least 0"),
+    "no reach": (set_at("decision", "matching", to={**MATCHING, "reach_columns": None}), "int, not null"),
 }
 
 # Rules between fields, which a schema cannot say.
@@ -130,6 +142,10 @@ DATACLASSES_REFUSE: dict[str, tuple[Change, str]] = {
     ),
     "another task": (set_at("model", "task", to="image"), "decision does not fit the task image"),
     "another output": (set_at("model", "output_size", to=9), "does not return 9 values"),
+    "no vector for every cell": (
+        set_at("decision", "matching", to={**MATCHING, "rows": 3}),
+        "output_size must hold a vector for each of 6 cells",
+    ),
 }
 
 
@@ -168,6 +184,25 @@ def test_dataclasses_refuse_what_does_not_fit_together(name: str, manifest_data:
     change(manifest_data)
     with pytest.raises(BundleError, match=word):
         read(manifest_data)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda data: data["decision"].pop("matching"), None),
+        (set_at("decision", "matching", to=None), None),
+        (set_at("decision", "matching", to=MATCHING), LocalMatching(2, 2, 0, 1)),
+        (set_at("decision", "matching", to={**MATCHING, "reach_rows": 99}), LocalMatching(2, 2, 99, 1)),
+    ],
+)
+def test_a_matching_may_be_left_out(change: Change, expected: LocalMatching | None, manifest_data: Any) -> None:
+    change(manifest_data)
+    Draft202012Validator(SCHEMA).validate(manifest_data)
+    found = read(manifest_data)
+    assert found.verification.matching == expected
+    assert found.verification.similarity == (expected or COSINE)
+    assert Manifest.from_json(found.to_json()) == found
+    assert "matching" in found.to_dict()["decision"], "what is written leaves nothing to be guessed"
 
 
 def test_a_whole_number_counts_as_a_float(manifest_data: dict[str, Any]) -> None:
@@ -243,6 +278,7 @@ def test_no_value_anywhere_crashes_the_reader(data: st.DataObject, manifest_data
         ("artifact", Artifact),
         ("operating_point", OperatingPoint),
         ("calibration", Calibration),
+        ("matching", LocalMatching),
         ("decision", Decision),
         ("preprocess", PreprocessSpec),
         (None, Manifest),
@@ -251,7 +287,8 @@ def test_no_value_anywhere_crashes_the_reader(data: st.DataObject, manifest_data
 def test_the_schema_names_the_fields_of_the_dataclasses(definition: str | None, record: type) -> None:
     part = SCHEMA if definition is None else SCHEMA["$defs"][definition]
     names = {field.name for field in fields(record)}
-    assert set(part["properties"]) == set(part["required"]) == names
+    assert set(part["properties"]) == names
+    assert set(part["required"]) == {field.name for field in fields(record) if field.default is not None}
     assert part["additionalProperties"] is False
 
 
@@ -325,7 +362,11 @@ def test_an_unknown_operating_point_lists_the_known() -> None:
 
 
 def test_a_decision_survives_the_way_through_a_dictionary() -> None:
-    assert Decision.from_dict(json.loads(json.dumps(RULE.to_dict()))) == RULE
+    for rule in (RULE, replace(RULE, matching=LocalMatching(2, 2, 0, 1))):
+        assert Decision.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+    older = RULE.to_dict()
+    del older["matching"]
+    assert Decision.from_dict(older) == RULE
     with pytest.raises(BundleError, match=r"the checkpoint's decision\.fusion must be str"):
         Decision.from_dict({**RULE.to_dict(), "fusion": 3}, "the checkpoint's decision")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,110 +13,123 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from sigedge_runtime.decision import FUSIONS, Calibration
+from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
 from sigedge_runtime.errors import BundleError, EngineError
-from sigedge_runtime.scoring import consistencies, fuse_groups, normalise, probability, score, scores
+from sigedge_runtime.matching import LocalMatching
+from sigedge_runtime.scoring import fuse_groups, probability, score, scores
 
 Matrix = NDArray[np.float32]
+CELLS = LocalMatching(1, 2, 0, 1)
 values = st.floats(-100, 100, width=32)
+
+
+def rule(fusion: str = "mean", weight: float = 0.0, matching: LocalMatching | None = None) -> Decision:
+    """A decision of which the scores are what matters."""
+    points = tuple(OperatingPoint("only", count, 0.5, 0.1, 0.1) for count in (1, 2))
+    return Decision(fusion, "only", points, tuple(Calibration(count, 1.0, 0.0) for count in (1, 2)), weight, matching)
+
+
 fusions = st.sampled_from(FUSIONS)
-weights = st.floats(0, 1)
+rules = st.builds(rule, fusions, st.floats(0, 1), st.sampled_from([None, CELLS]))
 
 
 @st.composite
 def embeddings(draw: st.DrawFn, rows: tuple[int, int] = (2, 8)) -> Matrix:
-    """Embeddings that have a direction."""
-    shape = (draw(st.integers(*rows)), draw(st.integers(1, 16)))
+    """Embeddings that have a direction, and as a whole or in two cells can be compared."""
+    shape = (draw(st.integers(*rows)), 2 * draw(st.integers(1, 8)))
     found: Matrix = draw(arrays(np.float32, shape, elements=values))
     assume(bool((np.linalg.norm(found, axis=1) > 1e-3).all()))
     return found
 
 
-@given(embeddings())
-def test_normalised_embeddings_have_unit_length(matrix: Matrix) -> None:
-    unit = normalise(matrix)
-    assert unit.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-6)
-    np.testing.assert_array_equal(normalise(matrix[0]), unit[0])
-
-
-@pytest.mark.parametrize("scale", [1e-30, 1e30])
-def test_normalising_neither_under_nor_overflows(scale: float) -> None:
-    np.testing.assert_allclose(normalise(np.array([3, 4], np.float32) * np.float32(scale)), [0.6, 0.8], rtol=1e-6)
-
-
+@pytest.mark.parametrize("matching", [None, CELLS])
 @pytest.mark.parametrize("bad", [[0, 0], [np.nan, 1], [np.inf, 1]])
-def test_an_embedding_without_direction_is_refused(bad: list[float]) -> None:
-    with pytest.raises(EngineError, match="zero or not finite"):
-        normalise(np.array([[1, 1], bad], np.float32))
+def test_an_embedding_without_direction_is_refused(bad: list[float], matching: LocalMatching | None) -> None:
+    good = np.ones(2, np.float32)
+    for query, references in ((good, [good, bad]), (bad, [good])):
+        with pytest.raises(EngineError, match="zero or not finite"):
+            score(np.array(query, np.float32), np.array(references, np.float32), rule(matching=matching))
 
 
-@given(embeddings(), fusions, weights, st.floats(1e-2, 1e2))
-def test_a_score_is_bounded_and_knows_no_scale(matrix: Matrix, fusion: str, weight: float, scale: float) -> None:
+@given(embeddings(), rules, st.floats(1e-2, 1e2))
+def test_a_score_is_bounded_and_knows_no_scale(matrix: Matrix, decision: Decision, scale: float) -> None:
     query, references = matrix[0], matrix[1:]
-    found = score(query, references, fusion, weight)
-    assert abs(found) <= 1 + weight + 1e-6
-    assert score(query * np.float32(scale), references, fusion, weight) == pytest.approx(found, abs=1e-5)
+    found = score(query, references, decision)
+    assert abs(found) <= 1 + decision.consistency_weight + 1e-6
+    assert score(query * np.float32(scale), references, decision) == pytest.approx(found, abs=1e-5)
 
 
-@given(embeddings(), fusions, weights)
-def test_a_score_knows_no_order_of_references(matrix: Matrix, fusion: str, weight: float) -> None:
+@given(embeddings(), rules)
+def test_a_score_knows_no_order_of_references(matrix: Matrix, decision: Decision) -> None:
     query, references = matrix[0], matrix[1:]
-    turned = score(query, references[::-1], fusion, weight)
-    assert turned == pytest.approx(score(query, references, fusion, weight), abs=1e-6)
+    turned = score(query, references[::-1], decision)
+    assert turned == pytest.approx(score(query, references, decision), abs=1e-6)
 
 
-@given(embeddings())
-def test_consistency_is_the_mean_cosine_of_different_references(matrix: Matrix) -> None:
-    unit = normalise(matrix)
-    cosines = (unit.astype(np.float64) @ unit.T.astype(np.float64))[np.triu_indices(len(unit), 1)]
-    found = consistencies(np.vstack([unit[:1], unit]), np.array([1, len(unit)]))
-    np.testing.assert_allclose(found, [0.0, cosines.mean()], atol=1e-5)
-
-
-@given(embeddings(), fusions, weights)
-def test_whoever_signs_alike_is_held_to_it(matrix: Matrix, fusion: str, weight: float) -> None:
+@given(embeddings(), rules)
+def test_whoever_signs_alike_is_held_to_it(matrix: Matrix, decision: Decision) -> None:
     query, references = matrix[0], matrix[1:]
     assume(len(references) > 1)
-    consistency = float(consistencies(normalise(references), np.array([len(references)]))[0])
-    lowered = score(query, references, fusion) - score(query, references, fusion, weight)
-    assert lowered == pytest.approx(weight * consistency, abs=1e-6)
+    matching = decision.similarity
+    consistency = float(matching.consistencies(matching.prepare(references), np.array([len(references)]))[0])
+    lowered = score(query, references, replace(decision, consistency_weight=0.0)) - score(query, references, decision)
+    assert lowered == pytest.approx(decision.consistency_weight * consistency, abs=1e-6)
 
 
-@given(embeddings(), fusions, weights)
-def test_one_reference_says_nothing_of_consistency(matrix: Matrix, fusion: str, weight: float) -> None:
-    assert score(matrix[0], matrix[1:2], fusion, weight) == score(matrix[0], matrix[1:2], fusion)
+@given(embeddings(), rules)
+def test_one_reference_says_nothing_of_consistency(matrix: Matrix, decision: Decision) -> None:
+    plain = replace(decision, consistency_weight=0.0)
+    assert score(matrix[0], matrix[1:2], decision) == score(matrix[0], matrix[1:2], plain)
 
 
 @given(embeddings(), fusions)
 def test_a_signature_is_most_like_itself(matrix: Matrix, fusion: str) -> None:
     copies = np.repeat(matrix[:1], 3, axis=0)
-    assert score(matrix[0], copies, fusion) == pytest.approx(1, abs=1e-5)
-    assert score(-matrix[0], copies, fusion) == pytest.approx(-1, abs=1e-5)
+    assert score(matrix[0], copies, rule(fusion)) == pytest.approx(1, abs=1e-5)
+    assert score(-matrix[0], copies, rule(fusion)) == pytest.approx(-1, abs=1e-5)
 
 
-@given(embeddings())
-def test_fusions_are_ordered(matrix: Matrix) -> None:
-    mean, middle, largest = (score(matrix[0], matrix[1:], fusion) for fusion in ("mean", "mean_max", "max"))
+@given(embeddings(), st.sampled_from([None, CELLS]))
+def test_fusions_are_ordered(matrix: Matrix, matching: LocalMatching | None) -> None:
+    decisions = (rule(fusion, matching=matching) for fusion in ("mean", "mean_max", "max"))
+    mean, middle, largest = (score(matrix[0], matrix[1:], decision) for decision in decisions)
     assert mean - 1e-6 <= middle <= largest + 1e-6
     assert middle == pytest.approx((mean + largest) / 2, abs=1e-6)
 
 
-@given(embeddings(), fusions, weights, st.data())
-def test_many_users_at_once_score_as_one_by_one(
-    matrix: Matrix, fusion: str, weight: float, data: st.DataObject
-) -> None:
-    unit = normalise(matrix)
-    cuts = sorted(data.draw(st.sets(st.integers(1, len(unit) - 1))))
-    groups = np.split(unit, cuts)
-    found = scores(unit[0], unit, np.array([len(group) for group in groups], np.intp), fusion, weight)
-    np.testing.assert_allclose(found, [score(unit[0], group, fusion, weight) for group in groups], atol=1e-6)
+@given(embeddings(), rules, st.data())
+def test_many_users_at_once_score_as_one_by_one(matrix: Matrix, decision: Decision, data: st.DataObject) -> None:
+    prepared = decision.similarity.prepare(matrix)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(prepared) - 1))))
+    groups = np.split(prepared, cuts)
+    found = scores(prepared[0], prepared, np.array([len(group) for group in groups], np.intp), decision)
+    np.testing.assert_allclose(found, [score(prepared[0], group, decision) for group in groups], atol=1e-6)
+
+
+@given(embeddings(), rules, st.floats(-1, 1))
+def test_a_consistency_that_is_known_is_not_worked_out_again(matrix: Matrix, decision: Decision, known: float) -> None:
+    prepared, sizes = decision.similarity.prepare(matrix), np.array([len(matrix)], np.intp)
+    own = decision.similarity.consistencies(prepared, sizes)
+    plain, given, taken = (
+        scores(prepared[0], prepared, sizes, decision, one) for one in (None, own, np.array([known]))
+    )
+    assert plain == given
+    assert float((plain - taken)[0]) == pytest.approx(decision.consistency_weight * (known - own[0]), abs=1e-9)
 
 
 def test_scores_by_hand() -> None:
     references = np.array([[1, 0], [0, 2]], np.float32)
     query = np.array([3, 0], np.float32)
-    assert [score(query, references, fusion) for fusion in ("mean", "max", "mean_max")] == [0.5, 1.0, 0.75]
+    assert [score(query, references, rule(fusion)) for fusion in ("mean", "max", "mean_max")] == [0.5, 1.0, 0.75]
+    # Two cells of one number: within reach the second reference is as alike as the first.
+    found = [score(query, references, rule(matching=LocalMatching(1, 2, 0, reach))) for reach in (0, 1)]
+    assert found == pytest.approx([0.5 / 1.05**2, 1 / 1.05**2])
+
+
+@pytest.mark.parametrize("matching", [None, CELLS])
+def test_without_references_there_is_no_score(matching: LocalMatching | None) -> None:
+    with pytest.raises(BundleError, match="no references"):
+        score(np.ones(2, np.float32), np.ones((0, 2), np.float32), rule(matching=matching))
 
 
 @pytest.mark.parametrize("sizes", [[], [1, 0, 1], [1], [3]])
@@ -144,5 +158,5 @@ def test_probabilities_by_hand(logit: float, expected: float) -> None:
 
 
 def test_scores_are_plain_floats() -> None:
-    found: Any = score(np.ones(2), np.ones((1, 2)), "mean")
+    found: Any = score(np.ones(2), np.ones((1, 2)), rule())
     assert type(found) is float

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from sigedge_runtime import selftest
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.engines import engine_class, open_engine
 from sigedge_runtime.errors import BundleError, SelftestError
+from sigedge_runtime.matching import LocalMatching
 from sigedge_runtime.preprocessing import Harmonised, harmonise
 from sigedge_runtime.selftest import SelftestReport, read_vectors, replay
 from sigedge_runtime.vectors import Vectors
@@ -45,9 +48,10 @@ def run(folder: Path, name: str | None = None) -> SelftestReport:
             return replay(bundle, engine)
 
 
+@pytest.mark.parametrize("bundle", ["master_bundle", "cells_bundle"])
 @pytest.mark.parametrize("name", ["tiny-int8-tflite", "tiny-float32-tflite", "tiny-float32-onnx", "tiny-int8-onnx"])
-def test_a_sound_bundle_passes(master_bundle: Path, name: str) -> None:
-    report = run(master_bundle, name)
+def test_a_sound_bundle_passes(bundle: str, name: str, request: pytest.FixtureRequest) -> None:
+    report = run(request.getfixturevalue(bundle), name)
     assert report.passed and report.failures == ()
     assert (report.cases, report.scores) == (4, 3)
     assert 0 <= report.max_score_difference <= report.tolerance
@@ -109,6 +113,19 @@ def test_a_device_that_infers_otherwise_fails(master_bundle: Path, monkeypatch: 
     monkeypatch.setattr(litert, "infer", lambda self, canvas: infer(self, canvas) + np.float32(3))
     report = run(master_bundle, "tiny-float32-tflite")
     assert not report.passed and report.max_score_difference > 1e-4
+
+
+@pytest.mark.parametrize("matching", [None, LocalMatching(1, 2, 0, 0), LocalMatching(1, 4, 0, 1)])
+def test_a_device_that_compares_otherwise_fails(
+    cells_bundle: Path, tmp_path: Path, sign_off: Callable[..., None], matching: LocalMatching | None
+) -> None:
+    folder = Path(shutil.copytree(cells_bundle, tmp_path / "other"))
+    with Bundle.open(folder) as bundle:
+        decision = bundle.manifest.verification
+    sign_off(folder, decision=replace(decision, matching=matching))
+    report = run(folder, "tiny-float32-tflite")
+    assert not report.passed
+    assert any("is not that of the recorded embeddings" in failure for failure in report.failures), report.failures
 
 
 def test_a_decision_within_the_tolerance_may_differ(edit: Edit, bundle_folder: Path, sign_off: Any) -> None:

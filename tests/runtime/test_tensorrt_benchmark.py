@@ -71,6 +71,19 @@ def test_a_wrong_result_shows(gpu: Any, script: ModuleType, arguments: list[str]
     assert row["parity"]["max_score_difference"] > 0.01
 
 
+def test_plans_are_compared_as_the_bundle_compares(
+    gpu: Any, script: ModuleType, cells_bundle: Path, arguments: list[str]
+) -> None:
+    right = gpu.compute
+    # Cosines stay as they are when all embeddings are turned alike, but numbers leave their cells.
+    gpu.compute = lambda tensor: np.roll(right(tensor), 2)
+    found = {}
+    for folder in (arguments[0], str(cells_bundle)):
+        row = json.loads(script.main([folder, *arguments[1:]]).read_text())["rows"][0]
+        found[Path(folder).name] = row["parity"]["max_score_difference"]
+    assert found["tiny"] < 1e-5 and found["cells"] > 0.01
+
+
 def test_figures_without_a_graph_are_not_written_as_those_with_one(
     gpu: Any, script: ModuleType, arguments: list[str], tmp_path: Path
 ) -> None:

@@ -33,9 +33,10 @@ from sigedge_runtime.errors import (
     TemplateMismatchError,
     UnknownUserError,
 )
+from sigedge_runtime.matching import COSINE, LocalMatching
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Timings
-from sigedge_runtime.scoring import normalise
+from sigedge_runtime.scoring import score
 from sigedge_runtime.store import TemplateStore
 from sigedge_runtime.verifier import Verifier
 
@@ -68,6 +69,18 @@ def test_every_engine_accepts_and_rejects(master_bundle: Path, draw: Draw, engin
         verifier.enroll("ada", genuine(draw, 0))
         assert verifier.verify("ada", draw(0, 7)).accepted
         assert not verifier.verify("ada", draw(1, 7)).accepted
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+@pytest.mark.parametrize("engine", ["litert", "onnxruntime"])
+def test_a_bundle_may_compare_cell_by_cell(cells_bundle: Path, draw: Draw, engine: str, precision: str) -> None:
+    with Verifier.open(cells_bundle, engine=engine, precision=precision) as verifier:
+        for signer, count in ((0, 3), (1, 1)):
+            verifier.enroll(f"user-{signer}", genuine(draw, signer, count))
+            assert verifier.verify(f"user-{signer}", draw(signer, 7)).accepted
+            assert not verifier.verify(f"user-{signer}", draw(signer + 2, 7)).accepted
+            best = verifier.identify(draw(signer, 9)).candidates[0]
+            assert (best.user, best.accepted) == (f"user-{signer}", True)
 
 
 def test_the_best_artefact_and_engine_are_the_default(shared: Verifier) -> None:
@@ -155,11 +168,57 @@ def test_what_the_caller_opened_stays_open(master_bundle: Path, draw: Draw, tmp_
 def test_an_embedding_is_the_unit_vector_of_the_network(master_bundle: Path, draw: Draw, expected: Any) -> None:
     with Verifier.open(master_bundle, precision="float32") as verifier:
         found = verifier.embed(draw(0, 0))
-        exact = normalise(expected(harmonise(draw(0, 0)).canvas))
+        exact = COSINE.prepare(expected(harmonise(draw(0, 0)).canvas))
         np.testing.assert_allclose(found.vector, exact, atol=1e-5)
         assert found.vector.dtype == np.float32
         assert found.identity == verifier.identity
         assert found.quality.usable
+
+
+def test_an_embedding_is_prepared_as_the_bundle_compares(cells_bundle: Path, draw: Draw, expected: Any) -> None:
+    with Verifier.open(cells_bundle, precision="float32") as verifier:
+        found = verifier.embed(draw(0, 0)).vector
+        np.testing.assert_allclose(np.linalg.norm(found.reshape(2, 4), axis=1).sum(), 1, rtol=1e-5)
+        rows = np.stack([expected(harmonise(draw(0, sample)).canvas) for sample in range(4)])
+        verifier.enroll("ada", genuine(draw, 0))
+        exact = score(rows[3], rows[:3], verifier.manifest.verification)
+        assert verifier.verify("ada", draw(0, 3)).score == pytest.approx(exact, abs=1e-4)
+
+
+def test_consistency_is_of_the_references_stored_now(cells_bundle: Path, draw: Draw) -> None:
+    with Verifier.open(cells_bundle, selftest=False) as verifier:
+        for signer, again in ((0, False), (1, False), (2, True), (3, True)):
+            verifier.enroll("ada", genuine(draw, signer, 2), replace=again)
+            references = verifier.store.templates("ada", verifier.identity)
+            for _ in range(2):
+                verdict = verifier.verify("ada", draw(0, 7))
+                (candidate,) = verifier.identify(draw(0, 7)).candidates
+                exact = score(verifier.embed(draw(0, 7)).vector, references, verifier.manifest.verification)
+                assert verdict.score == pytest.approx(exact, abs=1e-6)
+                assert (candidate.score, candidate.references) == (pytest.approx(exact, abs=1e-6), len(references))
+
+
+def test_consistency_is_worked_out_once_for_each_user(
+    cells_bundle: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    original = LocalMatching.consistencies
+
+    def count(self: LocalMatching, references: NDArray[np.float32], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+        asked.extend(sizes)
+        return original(self, references, sizes)
+
+    monkeypatch.setattr(LocalMatching, "consistencies", count)
+    with Verifier.open(cells_bundle, selftest=False) as verifier:
+        verifier.enroll("ada", genuine(draw, 0, 3))
+        verifier.enroll("bob", genuine(draw, 1, 2))
+        for _ in range(2):
+            verifier.verify("ada", draw(0, 7))
+            verifier.identify(draw(1, 7))
+        assert asked == [3, 2]
+        verifier.enroll("ada", [draw(0, 4)])
+        verifier.identify(draw(1, 7))
+        assert asked == [3, 2, 4]
 
 
 def test_images_may_be_paths_bytes_or_arrays(verifier: Verifier, draw: Draw, tmp_path: Path) -> None:
@@ -206,14 +265,16 @@ def test_every_stage_is_timed(verifier: Verifier, draw: Draw) -> None:
     assert embedded.match == 0 and embedded.infer > 0
 
 
-def test_compare_decides_as_verify_does(verifier: Verifier, draw: Draw) -> None:
-    verifier.enroll("ada", genuine(draw, 0))
-    for signer in (0, 1):
-        stored = verifier.verify("ada", draw(signer, 5))
-        for references in (genuine(draw, 0), [verifier.embed(image) for image in genuine(draw, 0)]):
-            for query in (draw(signer, 5), verifier.embed(draw(signer, 5))):
-                direct = verifier.compare(references, query)
-                assert replace(direct, timings=stored.timings) == stored
+@pytest.mark.parametrize("bundle", ["master_bundle", "cells_bundle"])
+def test_compare_decides_as_verify_does(bundle: str, draw: Draw, request: pytest.FixtureRequest) -> None:
+    with Verifier.open(request.getfixturevalue(bundle), selftest=False) as verifier:
+        verifier.enroll("ada", genuine(draw, 0))
+        for signer in (0, 1):
+            stored = verifier.verify("ada", draw(signer, 5))
+            for references in (genuine(draw, 0), [verifier.embed(image) for image in genuine(draw, 0)]):
+                for query in (draw(signer, 5), verifier.embed(draw(signer, 5))):
+                    direct = verifier.compare(references, query)
+                    assert replace(direct, timings=stored.timings) == stored
 
 
 @pytest.mark.parametrize("images", [[], (), "one.png", b"bytes", Path("one.png"), BLANK])
