@@ -38,7 +38,7 @@ def test_scores_and_decisions_follow_from_the_embeddings(exported: Export, vecto
         decision = bundle.manifest.decision
     for entry in vectors["scores"]:
         references = np.stack([embeddings[name] for name in entry["references"]])
-        expected = score(embeddings[entry["query"]], references, decision.fusion, decision.consistency_weight)
+        expected = score(embeddings[entry["query"]], references, decision)
         threshold = decision.operating_point("balanced", len(references)).threshold
         assert entry["score"] == pytest.approx(expected, abs=1e-6)
         assert entry["accepted"] == (entry["score"] >= threshold)

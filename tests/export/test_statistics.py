@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sigedge_export.inputs import ParitySet, make_pairs
+from sigedge_export.inputs import Pairs, ParitySet, make_pairs
 from sigedge_export.statistics import (
     ScoreChange,
     eer_difference,
@@ -17,6 +17,9 @@ from sigedge_export.statistics import (
     unit_rows,
     variance,
 )
+from sigedge_runtime.matching import COSINE, LocalMatching, Matching
+
+MATCHINGS: list[Matching] = [COSINE, LocalMatching(2, 2, 1, 0), LocalMatching(1, 1, 0, 0)]
 
 
 def four_signatures() -> ParitySet:
@@ -33,6 +36,45 @@ def test_a_pair_scores_the_cosine_of_its_two_embeddings_of_any_length() -> None:
         (0, 2): 0,
         (2, 0): 0,
     }
+
+
+@st.composite
+def embedded_pairs(draw: st.DrawFn) -> tuple[NDArray[np.float32], Pairs]:
+    """Embeddings of 4 to 8 numbers, and pairs of them in any order, some of them twice."""
+    seed, count = draw(st.integers(0, 1000)), draw(st.integers(2, 6))
+    indices = st.lists(st.integers(0, count - 1), min_size=5, max_size=5)
+    reference, query = (np.array(draw(indices), np.intp) for _ in range(2))
+    embeddings = np.random.default_rng(seed).normal(size=(count, draw(st.sampled_from([4, 8])))).astype(np.float32)
+    return embeddings, Pairs(reference, query, np.zeros(5, np.int8), reference)
+
+
+@given(embedded_pairs(), st.sampled_from(MATCHINGS))
+def test_pairs_score_as_devices_compare(case: tuple[NDArray[np.float32], Pairs], matching: Matching) -> None:
+    embeddings, pairs = case
+    prepared = matching.prepare(embeddings)
+    expected = matching.similarities(prepared, prepared)[pairs.query, pairs.reference]
+    found = pair_scores(embeddings, pairs, matching)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [0, np.nan, np.inf, [0, np.nan, 0, 0], [1, 0, 0, -np.inf]])
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_what_cannot_be_compared_scores_nothing_and_spoils_no_other_pair(matching: Matching, bad: object) -> None:
+    pairs = make_pairs(four_signatures())
+    embeddings = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
+    sound = pair_scores(embeddings, pairs, matching)
+    embeddings[1] = bad
+    found = pair_scores(embeddings, pairs, matching)
+    touched = (pairs.reference == 1) | (pairs.query == 1)
+    assert touched.any() and (found[touched] == 0).all()
+    assert np.array_equal(found[~touched], sound[~touched]) and (sound != 0).all()
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_nothing_but_zeros_still_has_scores(matching: Matching) -> None:
+    pairs = make_pairs(four_signatures())
+    assert (pair_scores(np.zeros((4, 8), np.float32), pairs, matching) == 0).all()
 
 
 def test_a_change_is_one_of_scores_and_decisions() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from sigedge_models import CheckpointInfo, create, load_checkpoint, save_checkpoint
+from sigedge_models import CheckpointInfo, create, load_checkpoint, load_weights, save_checkpoint
 from sigedge_runtime.errors import CheckpointError
 
 CONFIG = {"stages": [[4, 4], [4, 4], [8, 2]], "embedding_size": 6}
@@ -121,3 +122,35 @@ def test_an_unknown_architecture_is_refused(checkpoint: Path) -> None:
     save_checkpoint(checkpoint, model, replace(info, architecture="nosuch"))
     with pytest.raises(CheckpointError, match=r"no architecture named 'nosuch'"):
         load_checkpoint(checkpoint)
+
+
+HEADS: dict[str, dict[str, Any]] = {"local": CONFIG, "global": {**CONFIG, "head": "global"}}
+
+
+@pytest.mark.parametrize(("before", "after"), [("local", "global"), ("global", "local")])
+def test_parts_that_two_networks_share_are_taken(before: str, after: str) -> None:
+    trained, model = create("edgesig", **HEADS[before]), create("edgesig", **HEADS[after])
+    own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.normal_()
+    load_weights(model, trained.state_dict(), Path("trained"), "edgesig", parts=True)
+    shared = own.keys() & trained.state_dict().keys()
+    assert {name.split(".")[0] for name in shared} == {"blocks"} and shared != own.keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, trained.state_dict()[name] if name in shared else own[name]), name
+
+
+def test_parts_are_asked_for() -> None:
+    trained, model = create("edgesig", **HEADS["global"]), create("edgesig", **HEADS["local"])
+    with pytest.raises(CheckpointError, match="do not fit the architecture 'edgesig'"):
+        load_weights(model, trained.state_dict(), Path("trained"), "edgesig")
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_parts_of_another_width_and_weights_that_share_nothing_are_refused(parts: bool) -> None:
+    model = create("edgesig", **CONFIG)
+    wider = create("edgesig", **{**CONFIG, "stages": [[8, 4], [4, 4], [8, 2]]})
+    for state in (wider.state_dict(), {"conv.weight": torch.zeros(1)}, {}):
+        with pytest.raises(CheckpointError, match="weights in trained do not fit the architecture 'edgesig'"):
+            load_weights(model, state, Path("trained"), "edgesig", parts=parts)
