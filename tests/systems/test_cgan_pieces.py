@@ -184,12 +184,13 @@ def test_variety_is_within_signers() -> None:
     assert distribution.variety(distances, np.array([0, 0, 1, 1])) == 2.0
 
 
-def test_embeddings_come_from_harmonised_images() -> None:
-    verifier = create("edgesig", stages=[[4, 4], [8, 4], [8, 2]], embedding_size=6)
+@pytest.mark.parametrize(("head", "size"), [("global", 6), ("local", 2 * 4 * 6)])
+def test_embeddings_come_from_harmonised_images(head: str, size: int) -> None:
+    verifier = create("edgesig", stages=[[4, 4], [8, 4], [8, 2]], head=head, embedding_size=6)
     page = np.zeros((1, 64, 128), np.uint8)
     cv2.line(page[0], (10, 10), (110, 50), (255,), 2)
     found = distribution.embeddings(verifier, np.concatenate([page, page // 2]))
-    assert found.shape == (2, 6)
+    assert found.shape == (2, size)
     # Paler ink is the same ink once harmonised.
     assert np.allclose(found[0], found[1])
 

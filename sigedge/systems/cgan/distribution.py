@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -10,11 +11,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sigedge.systems.cgan.storage import CUT
+from sigedge.training.similarity import matching_of
 from sigedge.training.train import embed
 from sigedge_runtime.preprocessing import PreprocessSpec, harmonise
 
 Embeddings = NDArray[np.float64]
 DRAWS = 50
+REGIONS = (2, 4)
+"""Rows and columns of the regions within which the vectors of cells are averaged."""
 
 
 def embeddings(verifier: nn.Module, images: NDArray[np.uint8]) -> Embeddings:
@@ -25,14 +29,20 @@ def embeddings(verifier: nn.Module, images: NDArray[np.uint8]) -> Embeddings:
         images: uint8 [N, H, W], ink 255.
 
     Returns:
-        float64 [N, D].
+        float64 [N, D]. Of a verifier that matches cell by cell the vectors are averaged within `REGIONS`: distances of
+        sets need more images than an embedding has numbers.
     """
     spec = PreprocessSpec()
     size = (spec.canvas_width, spec.canvas_height)
     scans = (cv2.resize(255 - image, size, interpolation=cv2.INTER_LINEAR_EXACT) for image in images)
-    return embed(verifier, np.stack([harmonise(np.asarray(scan, np.uint8), spec).canvas for scan in scans])).astype(
-        np.float64
-    )
+    canvases = np.stack([harmonise(np.asarray(scan, np.uint8), spec).canvas for scan in scans])
+    found = embed(verifier, canvases).astype(np.float64)
+    matching = matching_of(verifier)
+    if matching is None:
+        return found
+    rows, columns = math.gcd(REGIONS[0], matching.rows), math.gcd(REGIONS[1], matching.columns)
+    shape = (len(found), rows, matching.rows // rows, columns, matching.columns // columns, -1)
+    return found.reshape(shape).mean(axis=(2, 4)).reshape(len(found), -1)
 
 
 def frechet_distance(first: Embeddings, second: Embeddings) -> float:

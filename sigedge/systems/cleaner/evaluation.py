@@ -182,6 +182,7 @@ def _by_arm(
             np.concatenate([embeddings["scan"], embeddings[arm]]),
             decision.fusion,
             decision.consistency_weight,
+            decision.similarity,
         )
         for arm in ARMS
     }
