@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from sigedge.training import Recipe, load_recipe
 from sigedge.training.losses import ContrastivePairLoss, MinedTripletLoss, VerificationLoss, make_loss
 from sigedge.training.recipe import Contrastive, SupervisedContrastive, Triplet
+from sigedge.training.similarity import similarities
 from sigedge_models import folder
 from sigedge_runtime.errors import RecipeError
+from sigedge_runtime.matching import LocalMatching
 
 SIGNERS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
 GENUINE = torch.tensor([True, True, False, False] * 2)
@@ -86,6 +88,80 @@ class TestEach:
         assert total(loss, network(inputs)) < 0.3 * before
 
 
+class TestVerification:
+    """The loss that sees what devices will compute, by cosine or cell by cell."""
+
+    CELLS = LocalMatching(2, 3, 1, 1)
+
+    def cells(self, forgery: float, shift: int = 0) -> Tensor:
+        """`embeddings` as cells of one number on a grid with a border, moved sideways by so many cells."""
+        field = torch.zeros(8, 2, 7, 6)
+        field[:, 0, 2 + shift : 5 + shift] = embeddings(forgery, spread=0.2)[:, None]
+        return field.reshape(8, -1)
+
+    @pytest.mark.parametrize("matching", [None, CELLS])
+    def test_is_the_formula_of_the_paper_on_the_similarities(self, matching: LocalMatching | None) -> None:
+        rows = torch.randn(8, 12, generator=torch.Generator().manual_seed(2))
+        loss = VerificationLoss(0.2, 1.5, matching)
+        contrast, pairs = (term.detach() for term in loss(rows, SIGNERS, GENUINE))
+        found = similarities(rows, matching)
+        like = (SIGNERS[:, None] == SIGNERS) & GENUINE[:, None] & GENUINE & ~torch.eye(8, dtype=torch.bool)
+        logits = (found / 0.2).masked_fill(torch.eye(8, dtype=torch.bool), -math.inf)
+        anchors = [-(logits[i] - logits[i].logsumexp(0))[like[i]].mean() for i in range(8) if like[i].any()]
+        assert float(contrast) == pytest.approx(float(torch.stack(anchors).mean()), rel=1e-4)
+        same, upper = SIGNERS[:, None] == SIGNERS, torch.ones(8, 8).triu(1).bool()
+        kinds = (
+            (-1, same & GENUINE & GENUINE[:, None]),
+            (1, same & (GENUINE ^ GENUINE[:, None])),
+            (1, ~same & GENUINE & GENUINE[:, None]),
+        )
+        terms = [nn.functional.softplus(sign * (8 * found - 4)[kind & upper]).mean() for sign, kind in kinds]
+        assert float(pairs) == pytest.approx(1.5 * float(torch.stack(terms).sum()), rel=1e-4)
+
+    def test_a_nearer_forgery_costs_more_cell_by_cell(self) -> None:
+        loss = VerificationLoss(0.1, 1.0, LocalMatching(2, 7, 0, 0))
+        costs = [total(loss, self.cells(forgery)) for forgery in (0.0, 0.5, 0.65)]
+        assert costs == sorted(costs) and costs[2] > costs[0] + 0.1
+
+    def test_a_signature_that_moved_within_reach_costs_no_more(self) -> None:
+        rows, moved = self.cells(0.3), self.cells(0.3)
+        moved[[1, 5]] = self.cells(0.3, shift=2)[[1, 5]]
+        costs = [
+            (total(loss, rows), total(loss, moved))
+            for loss in (VerificationLoss(0.1, 1.0, LocalMatching(2, 7, 0, reach)) for reach in (2, 0))
+        ]
+        assert costs[0][1] == pytest.approx(costs[0][0], rel=1e-3)
+        assert costs[1][1] > costs[1][0] + 1
+
+    @pytest.mark.parametrize("matching", [None, CELLS])
+    def test_gradients_are_finite_where_cells_are_empty(self, matching: LocalMatching | None) -> None:
+        rows = torch.randn(8, 12, generator=torch.Generator().manual_seed(2))
+        rows[:, 4:] = rows[3, 2:] = 0
+        rows[1] = rows[0]
+        rows.requires_grad_()
+        torch.stack(VerificationLoss(0.1, 1.0, matching)(rows, SIGNERS, GENUINE)).sum().backward()  # type: ignore[no-untyped-call]
+        assert rows.grad is not None and bool(torch.isfinite(rows.grad).all()) and bool(rows.grad.abs().sum() > 0)
+
+    @pytest.mark.parametrize("matching", [None, CELLS])
+    def test_a_batch_that_asks_for_nothing_costs_nothing(self, matching: LocalMatching | None) -> None:
+        rows = torch.randn(1, 12, requires_grad=True)
+        cost = torch.stack(VerificationLoss(0.1, 1.0, matching)(rows, SIGNERS[:1], GENUINE[:1])).sum()
+        cost.backward()  # type: ignore[no-untyped-call]
+        assert float(cost) == 0 and rows.grad is not None and not bool(rows.grad.any())
+
+    def test_lessening_it_pulls_the_genuine_from_the_forged(self) -> None:
+        torch.manual_seed(0)
+        inputs, network = torch.randn(8, 10), nn.Linear(10, 12)
+        loss = VerificationLoss(0.1, 1.0, self.CELLS)
+        optimiser = torch.optim.Adam([*network.parameters(), *loss.parameters()], lr=0.05)
+        before = total(loss, network(inputs))
+        for _ in range(60):
+            optimiser.zero_grad()
+            torch.stack(loss(network(inputs), SIGNERS, GENUINE)).sum().backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        assert total(loss, network(inputs)) < 0.3 * before
+
+
 class TestContrastive:
     def test_is_the_formula_of_the_paper(self) -> None:
         rows = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6], [-1.0, 0.0]])
@@ -144,6 +220,14 @@ class TestChoice:
         assert isinstance(recipe.loss, section) and isinstance(make_loss(recipe.loss), kind)
         assert recipe.model_dump()["loss"].items() >= loss.items()
         assert Recipe.model_validate(recipe.model_dump()) == recipe
+
+    def test_a_network_that_is_matched_cell_by_cell_has_a_loss_that_is_too(self) -> None:
+        matching = LocalMatching(2, 3, 1, 1)
+        loss = make_loss(SupervisedContrastive(), matching)
+        assert isinstance(loss, VerificationLoss) and loss.matching == matching
+        for settings in (Contrastive(name="contrastive"), Triplet(name="triplet")):
+            with pytest.raises(RecipeError, match=rf"loss {settings.name} compares by cosine.*supervised_contrastive"):
+                make_loss(settings, matching)
 
     def test_the_record_of_a_checkpoint_before_there_was_a_choice_still_loads(self) -> None:
         recipe = Recipe.model_validate(VALUES | {"loss": {"temperature": 0.1, "pair_weight": 1.0}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigedge.data import Record
+from sigedge.evaluation import make_protocol, score_trials
+from sigedge.evaluation.metrics import equal_error_rate
+from sigedge.evaluation.trials import GENUINE, SKILLED, score_trials_by_rule
 from sigedge.training import Recipe, fit_decision, load_recipe
 from sigedge.training.augmentation import augment, imagine_hand, warp
 from sigedge.training.batches import Batches, Pool, make_pool
+from sigedge.training.decision import CONSISTENCY_WEIGHTS, validation_figures
 from sigedge.training.losses import VerificationLoss
 from sigedge.training.recipe import Augmentation, SignerVariation
+from sigedge_runtime.decision import FUSIONS, Decision
 from sigedge_runtime.errors import DataError, RecipeError
+from sigedge_runtime.matching import LocalMatching
 
 VALUES = {
     "architecture": "edgesig",
@@ -220,11 +227,13 @@ class TestLoss:
         assert torch.isfinite(contrast + pairs)
 
 
-def population(spread: float, forgery_distance: float, seed: int = 0) -> tuple[list[Record], np.ndarray]:
+def population(
+    spread: float, forgery_distance: float, seed: int = 0, signers: int = 8
+) -> tuple[list[Record], np.ndarray]:
     """Signers as directions, genuine samples around them, forgeries further out."""
     rng = np.random.default_rng(seed)
     records, rows = [], []
-    for signer in range(8):
+    for signer in range(signers):
         centre = rng.normal(size=16)
         centre /= np.linalg.norm(centre)
         for label, distance in (("genuine", spread), ("forged", forgery_distance)):
@@ -235,6 +244,8 @@ def population(spread: float, forgery_distance: float, seed: int = 0) -> tuple[l
 
 
 class TestDecision:
+    CELLS = LocalMatching(2, 2, 1, 1)
+
     @pytest.mark.parametrize("spread", [0.3, 0.8])
     def test_operating_points_are_ordered(self, spread: float) -> None:
         decision = fit_decision(*population(spread, 1.2), seed=0)
@@ -259,6 +270,47 @@ class TestDecision:
     def test_a_model_that_learned_nothing_still_has_a_rule(self) -> None:
         records, rows = population(1.5, 0.1)
         assert fit_decision(records, rows, seed=0).calibration(1).slope > 0
+
+    def test_the_rule_is_the_one_with_the_fewest_errors(self) -> None:
+        records, rows = population(0.6, 0.9, signers=3)
+        decision = fit_decision(records, rows, seed=0, matching=self.CELLS)
+        rules = [(fusion, weight) for fusion in FUSIONS for weight in CONSISTENCY_WEIGHTS]
+        protocols = [make_protocol(records, count, seed=0) for count in (1, 2, 3, 5, 10)]
+        scored = [score_trials_by_rule(protocol, rows, rules, self.CELLS) for protocol in protocols]
+        errors = {
+            rule: np.mean([equal_error_rate(trials.of(GENUINE), trials.of(SKILLED)) for trials in of_rule])
+            for rule, of_rule in zip(rules, zip(*scored, strict=True), strict=True)
+        }
+        assert errors[decision.fusion, decision.consistency_weight] == min(errors.values()) < max(errors.values())
+
+    def test_thresholds_and_figures_are_of_the_matching(self) -> None:
+        records, rows = population(0.6, 0.9, signers=4)
+        whole, cells = (fit_decision(records, rows, seed=0, matching=matching) for matching in (None, self.CELLS))
+        assert (whole.matching, cells.matching) == (None, self.CELLS)
+        assert Decision.from_dict(json.loads(json.dumps(cells.to_dict()))) == cells
+        point = cells.operating_point("balanced", 3)
+        protocol = make_protocol(records, 3, seed=0)
+        trials = score_trials(protocol, rows, cells.fusion, cells.consistency_weight, self.CELLS)
+        assert point.frr == pytest.approx(float((trials.of(GENUINE) < point.threshold).mean()))
+        assert point.threshold != pytest.approx(whole.operating_point("balanced", 3).threshold, abs=1e-3)
+        figures = validation_figures(records, rows, seed=0, matching=self.CELLS)
+        first = score_trials(make_protocol(records, 1, seed=0), rows, "mean", 0.0, self.CELLS)
+        assert figures["eer_skilled_1"] == equal_error_rate(first.of(GENUINE), first.of(SKILLED))
+        assert figures != validation_figures(records, rows, seed=0)
+
+    def test_strokes_that_move_are_forgiven_by_a_matching_with_reach(self) -> None:
+        records, rows = population(0.3, 0.6, signers=4)
+        moved = np.zeros((len(rows), 8, 4), np.float32)
+        for row, cells, shift in zip(
+            moved, rows.reshape(-1, 4, 4), np.random.default_rng(0).integers(0, 3, len(rows)), strict=True
+        ):
+            row[shift : shift + 4] = cells
+        moved = moved.reshape(len(rows), -1)
+        rigid, reaching = (
+            validation_figures(records, moved, seed=0, matching=LocalMatching(1, 8, 0, reach))["eer_skilled_1"]
+            for reach in (0, 2)
+        )
+        assert reaching < 0.6 * rigid
 
     def test_needs_forgeries(self) -> None:
         records, rows = population(0.3, 1.0)
