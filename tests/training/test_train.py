@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from sigedge.training import embed, train
 from sigedge.training.batches import Batches
 from sigedge_models import load_checkpoint
 from sigedge_runtime.decision import Decision
-from sigedge_runtime.errors import CheckpointError, DataError
+from sigedge_runtime.errors import CheckpointError, DataError, RecipeError
+from sigedge_runtime.matching import LocalMatching
 
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "architecture": "edgesig",
     "name": "tiny",
     "version": "1",
@@ -76,7 +78,8 @@ def test_writes_a_checkpoint_that_says_what_it_is(checkpoint: Path) -> None:
     assert info.training["data"]["synthetic"]["signers"] == 2
     decision = Decision.from_dict(info.decision)
     assert decision.default_operating_point == "balanced"
-    assert embed(model, np.zeros((2, 128, 256), np.uint8)).shape == (2, 8)
+    assert decision.matching == model.matching == LocalMatching(4, 8, 1, 2)
+    assert embed(model, np.zeros((2, 128, 256), np.uint8)).shape == (2, 4 * 8 * 8)
 
 
 def test_names_no_test_signer(checkpoint: Path) -> None:
@@ -140,16 +143,47 @@ def test_fine_tuning_starts_from_the_given_weights(
         train("edgesig", data, tmp_path / "run", recipe=gentle, initial=checkpoint, cache=cache)
     )
     started = load_checkpoint(checkpoint)[0].state_dict()
-    assert torch.allclose(tuned.state_dict()["project.weight"], started["project.weight"], atol=1e-4)
+    assert torch.allclose(tuned.state_dict()["cells.weight"], started["cells.weight"], atol=1e-4)
     assert info.training["initial"]["recipe"]["seed"] == 5
+
+
+def test_fine_tuning_takes_the_layers_that_another_head_shares(
+    checkpoint: Path, data: Path, recipe: Path, cache: Path, tmp_path: Path
+) -> None:
+    gentle = write_recipe(
+        tmp_path,
+        recipe,
+        config={**RECIPE["config"], "head": "global"},
+        optimisation={"steps": 2, "steps_per_epoch": 2, "learning_rate": 1e-7},
+    )
+    tuned, info = load_checkpoint(
+        train("edgesig", data, tmp_path / "run", recipe=gentle, initial=checkpoint, cache=cache)
+    )
+    started = load_checkpoint(checkpoint)[0].state_dict()
+    kernels = [name for name in started if name.startswith("blocks") and started[name].ndim == 4]
+    assert len(kernels) >= 3
+    assert all(torch.allclose(tuned.state_dict()[name], started[name], atol=1e-4) for name in kernels)
+    assert "project.weight" in tuned.state_dict() and "cells.weight" not in tuned.state_dict()
+    assert Decision.from_dict(info.decision).matching is None
+    assert info.training["initial"]["recipe"]["config"] == RECIPE["config"]
+    assert embed(tuned, np.zeros((2, 128, 256), np.uint8)).shape == (2, 8)
+
+
+def test_a_loss_that_knows_cosines_alone_is_refused(data: Path, recipe: Path, cache: Path, tmp_path: Path) -> None:
+    other = write_recipe(tmp_path, recipe, loss={"name": "triplet"})
+    with pytest.raises(RecipeError, match="loss triplet compares by cosine"):
+        train("edgesig", data, tmp_path / "run", recipe=other, cache=cache)
+    assert not (tmp_path / "run" / "tiny.safetensors").exists()
 
 
 def test_fine_tuning_refuses_weights_of_another_shape(
     checkpoint: Path, data: Path, recipe: Path, cache: Path, tmp_path: Path
 ) -> None:
-    wider = write_recipe(tmp_path, recipe, config={"stages": [[8, 4], [8, 4], [8, 2]], "embedding_size": 8})
-    with pytest.raises(CheckpointError, match=r"weights in .*tiny\.safetensors do not fit"):
-        train("edgesig", data, tmp_path / "run", recipe=wider, initial=checkpoint, cache=cache)
+    config = {"stages": [[8, 4], [8, 4], [8, 2]], "embedding_size": 8}
+    for head in ("local", "global"):
+        wider = write_recipe(tmp_path, recipe, config={**config, "head": head})
+        with pytest.raises(CheckpointError, match=r"weights in .*tiny\.safetensors do not fit"):
+            train("edgesig", data, tmp_path / "run", recipe=wider, initial=checkpoint, cache=cache)
 
 
 def test_embed_keeps_the_mode() -> None:
