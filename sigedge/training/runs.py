@@ -51,36 +51,36 @@ def fit(
     """
     epochs = -(-steps // steps_per_epoch)
     validate_every = min(validate_every, epochs)
-    trainer = lightning.Trainer(
-        default_root_dir=out,
-        accelerator="auto",
-        devices=1,
-        precision="bf16-mixed" if bfloat16 and has_bfloat16() else "32-true",
-        max_steps=steps * optimisers,
-        # Steps alone decide when it ends: Lightning counts an epoch too many when a run is resumed.
-        max_epochs=-1,
-        check_val_every_n_epoch=validate_every,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=clip,
-        log_every_n_steps=steps_per_epoch,
-        logger=[CSVLogger(out, name="csv"), _tensorboard(out)],
-        callbacks=[
-            # Only where an epoch ended with validation does Lightning resume exactly at the next batch.
-            ModelCheckpoint(
-                out,
-                filename=Path(LAST).stem,
-                enable_version_counter=False,
-                every_n_epochs=validate_every,
-                save_on_train_epoch_end=True,
-            ),
-            *callbacks,
-            _Progress(epochs),
-        ],
-        enable_model_summary=False,
-    )
-    last = out / LAST
     with _quiet():
+        trainer = lightning.Trainer(
+            default_root_dir=out,
+            accelerator="auto",
+            devices=1,
+            precision="bf16-mixed" if bfloat16 and has_bfloat16() else "32-true",
+            max_steps=steps * optimisers,
+            # Steps alone decide when it ends: Lightning counts an epoch too many when a run is resumed.
+            max_epochs=-1,
+            check_val_every_n_epoch=validate_every,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            gradient_clip_val=clip,
+            log_every_n_steps=steps_per_epoch,
+            logger=[CSVLogger(out, name="csv"), _tensorboard(out)],
+            callbacks=[
+                # Only where an epoch ended with validation does Lightning resume exactly at the next batch.
+                ModelCheckpoint(
+                    out,
+                    filename=Path(LAST).stem,
+                    enable_version_counter=False,
+                    every_n_epochs=validate_every,
+                    save_on_train_epoch_end=True,
+                ),
+                *callbacks,
+                _Progress(epochs),
+            ],
+            enable_model_summary=False,
+        )
+        last = out / LAST
         try:
             trainer.fit(module, ckpt_path=str(last) if last.is_file() else None)
         except SystemExit as stopped:

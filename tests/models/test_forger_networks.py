@@ -68,7 +68,7 @@ def test_one_picture_does_not_change_another_once_norms_are_frozen() -> None:
     ("config", "message"),
     [
         ({"network": "painter"}, "painter"),
-        ({"network": "generator", **SMALL, "height": 20}, "halved 3 times"),
+        ({"network": "generator", **SMALL, "height": 18}, "halved 2 times"),
         ({"network": "generator", "colour": True}, "colour"),
     ],
 )

@@ -20,14 +20,14 @@ class Generator(nn.Module):
 
     P. Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017, section 3.2 and
     appendix; T. Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019, section 3,
-    with the mask of a signer in the place of a map of classes. No dropout, so that a drawing is a function of its
-    input.
+    with the mask of a signer in the place of a map of classes. One more layer reads and one more stage draws at the
+    full size, where the edges of strokes are made. No dropout, so that a drawing is a function of its input.
 
     The canvas holds two images one below the other, because every network here has one input: rows 0 to H-1 the
     centre line (0 or 255), rows H to 2H-1 the mask (0 to 255).
 
     Args:
-        channels: of every halving of the image in turn.
+        channels: at the full size, then of every halving of the image in turn.
         mask_channels: of the layer between the mask and what it modulates.
         upsampling: one of `UPSAMPLINGS`, how the way up doubles the size.
         height: rows H of the drawing, divisible by 2 to the number of halvings.
@@ -36,7 +36,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (24, 48, 72, 96, 96),
+        channels: Sequence[int] = (12, 24, 32, 64, 96),
         mask_channels: int = 12,
         upsampling: str = "nearest",
         height: int = 64,
@@ -45,14 +45,12 @@ class Generator(nn.Module):
         super().__init__()
         if upsampling not in UPSAMPLINGS:
             raise ValueError(f"upsampling {upsampling!r} is none of {', '.join(UPSAMPLINGS)}")
-        shrink = 2 ** len(channels)
-        if height % shrink or width % shrink:
-            raise ValueError(f"a drawing of {height}x{width} cannot be halved {len(channels)} times")
+        halvings = len(channels) - 1
+        if height % 2**halvings or width % 2**halvings:
+            raise ValueError(f"a drawing of {height}x{width} cannot be halved {halvings} times")
         self.height = height
-        self.down = nn.ModuleList(
-            Down(before, after, normalised=number > 0)
-            for number, (before, after) in enumerate(zip((1, *channels), channels, strict=False))
-        )
+        self.stem = nn.Conv2d(1, channels[0], 3, 1, 1)
+        self.down = nn.ModuleList(Down(*pair) for pair in zip(channels, channels[1:], strict=False))
         deepest = list(reversed(channels))
         # The deepest layer has no picture of its own size to look back at.
         looks_back = [0, *deepest[1:]]
@@ -60,7 +58,8 @@ class Generator(nn.Module):
             Up(before, seen, after, mask_channels, upsampling)
             for before, seen, after in zip(deepest, looks_back, deepest[1:], strict=False)
         )
-        self.last = Enlarging(channels[0], looks_back[-1], 1, upsampling)
+        self.last = nn.Conv2d(channels[0], 1, 3, 1, 1)
+        self.last_beside = nn.Conv2d(channels[0], 1, 3, 1, 1, bias=False)
 
     def forward(self, canvas: Tensor) -> Tensor:
         """Float [N, 1, 2H, W] of values 0 to 255 to the drawing in rows, float [N, H*W] of 0 (paper) to 255 (ink)."""
@@ -70,11 +69,11 @@ class Generator(nn.Module):
     def draw(self, lines: Tensor, mask: Tensor) -> Tensor:
         """Centre lines and masks, float [N, 1, H, W] of 0 to 255 each, to drawings [N, 1, H, W] of -1 to 1."""
         mask = mask / HALF - 1
-        masks = [functional.avg_pool2d(mask, 2)]
+        masks = [mask]
         for _ in self.up[1:]:
             masks.append(functional.avg_pool2d(masks[-1], 2))
-        x = lines / HALF - 1
-        kept: list[Tensor] = []
+        x = functional.leaky_relu(self.stem(lines / HALF - 1), 0.2)
+        kept = [x]
         for down in self.down:
             x = down(x)
             kept.append(x)
@@ -83,7 +82,7 @@ class Generator(nn.Module):
             kept.pop()
             x = up(x, seen, masks.pop())
             seen = kept[-1]
-        return torch.tanh(self.last(x, seen))
+        return torch.tanh(self.last(functional.relu(x)) + self.last_beside(kept[0]))
 
     def freeze_norms(self) -> None:
         """Normalise with the running statistics from now on, as the deployed graph does.
@@ -106,10 +105,10 @@ class Generator(nn.Module):
 class Down(nn.Module):
     """Halves an image: convolution, norm and leaky ReLU."""
 
-    def __init__(self, channels_in: int, channels_out: int, *, normalised: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, 4, 2, 1)
-        self.norm: nn.Module = nn.BatchNorm2d(channels_out, affine=False) if normalised else nn.Identity()
+        self.conv = nn.Conv2d(channels_in, channels_out, 4, 2, 1, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(channels_out, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [N, channels_in, H, W] to float [N, channels_out, H/2, W/2]."""
@@ -163,8 +162,8 @@ class Enlarging(nn.Module):
 
     def __init__(self, channels_in: int, channels_seen: int, channels_out: int, upsampling: str) -> None:
         super().__init__()
-        self.below = _doubling(channels_in, channels_out, upsampling, bias=True)
-        self.beside = _doubling(channels_seen, channels_out, upsampling, bias=False) if channels_seen else None
+        self.below = _doubling(channels_in, channels_out, upsampling)
+        self.beside = _doubling(channels_seen, channels_out, upsampling) if channels_seen else None
 
     def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
         """Float [N, channels_in, H, W] and [N, channels_seen, H, W], or None, to [N, channels_out, 2H, 2W]."""
@@ -176,10 +175,10 @@ class Enlarging(nn.Module):
         return [cast(nn.Sequential, part)[-1] for part in (self.below, self.beside) if part is not None]
 
 
-def _doubling(channels_in: int, channels_out: int, upsampling: str, *, bias: bool) -> nn.Module:
+def _doubling(channels_in: int, channels_out: int, upsampling: str) -> nn.Module:
     if upsampling == "transposed":
-        return nn.Sequential(nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1, bias=bias))
-    return nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=bias))
+        return nn.Sequential(nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1, bias=False))
+    return nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False))
 
 
 def _folded(conv: nn.Module, norm: nn.Module, *, centred: bool = False) -> nn.Module:

@@ -80,13 +80,12 @@ class DrawingTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> None:
         """One step of each."""
-        if self._done() >= self._recipe.optimisation.frozen_norms * self._steps:
-            self.generator.freeze_norms()
+        first, second = cast(list[Any], self.optimizers())
+        self._settle([first, second])
         lines, masks, targets = batch
         drawn = self.generator.draw(lines, masks)
         scene = (lines / HALF - 1, masks / HALF - 1)
         real = targets / HALF - 1
-        first, second = cast(list[Any], self.optimizers())
         judged = self._judge(scene, torch.cat([real, drawn.detach()]))
         loss = functional.relu(1 - judged[: len(real)]).mean() + functional.relu(1 + judged[len(real) :]).mean()
         self._step(second, loss)
@@ -97,6 +96,16 @@ class DrawingTraining(lightning.LightningModule):
         self.discriminator.requires_grad_(True)
         figures = {"discriminator": loss, "adversarial": adversarial, "difference": difference}
         self.log_dict(figures, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(real))
+
+    def _settle(self, optimisers: list[Any]) -> None:
+        """In the last part the norms keep their statistics, and the learning rate falls to nothing, as pix2pix's."""
+        settings = self._recipe.optimisation
+        last_part = self._steps * (1 - settings.frozen_norms)
+        remaining = self._steps - self._done()
+        if remaining <= last_part:
+            self.generator.freeze_norms()
+            for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+                group["lr"] = settings.learning_rate * remaining / last_part
 
     def _judge(self, scene: tuple[Tensor, Tensor], images: Tensor) -> Tensor:
         times = len(images) // len(scene[0])

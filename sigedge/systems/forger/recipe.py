@@ -40,7 +40,8 @@ class Optimisation(Section):
         beta1: of Adam, the decay of the gradient's average.
         batch: pairs of a batch.
         reconstruction: weight of the mean absolute difference, on the scale -1 to 1, beside the hinge loss.
-        frozen_norms: share of the steps after which norms keep their statistics; see `Generator.freeze_norms`.
+        frozen_norms: share of the steps after which norms keep their statistics (see `Generator.freeze_norms`) and the
+            learning rate falls linearly to nothing.
         shift: pixels, the largest whole shift of a pair either way.
     """
 
