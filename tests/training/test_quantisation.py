@@ -19,9 +19,11 @@ from sigedge.synthesis import write_dataset
 from sigedge.training import train
 from sigedge.training.batches import Batches
 from sigedge.training.quantisation import LEVELS, QuantisedDeployment, quantise_kernel
+from sigedge.training.similarity import matching_of, similarities
 from sigedge_export.process import run_step
 from sigedge_models import CheckpointInfo, create, load_checkpoint, names, save_checkpoint
 from sigedge_runtime.errors import CheckpointError, RecipeError
+from sigedge_runtime.matching import LocalMatching
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 SIZE = (32, 64)
@@ -36,26 +38,21 @@ def signatures(seed: int, count: int = 4) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(canvases.astype(np.float32) * 255), torch.arange(6).repeat_interleave(count)
 
 
-def similarities(embeddings: Tensor) -> Tensor:
-    unit = nn.functional.normalize(embeddings)
-    return unit @ unit.T
-
-
 def fit(network: nn.Module, steps: int, rate: float = 3e-3) -> None:
-    """Train as a verifier is trained, on cosines."""
+    """Train as a verifier is trained, on similarities."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     for step in range(steps):
         canvases, signers = signatures(step)
         same = (signers[:, None] == signers[None]).float()
         optimiser.zero_grad()
-        ((similarities(network(canvases)) - same) ** 2).mean().backward()  # type: ignore[no-untyped-call]
+        ((similarities(network(canvases), matching_of(network)) - same) ** 2).mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
 
-@pytest.fixture(scope="module")
-def trained() -> nn.Module:
+@pytest.fixture(scope="module", params=["local", "global"])
+def trained(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
-    model = create("edgesig", **TINY).train()
+    model = create("edgesig", **TINY, head=request.param).train()
     fit(model, 40, rate=1e-2)
     return model.eval()
 
@@ -86,8 +83,10 @@ def quantised(model: nn.Module, canvases: Tensor) -> QuantisedDeployment:
 def int8_error(model: nn.Module) -> float:
     """99th percentile of the score differences between int8 and float, on signatures that trained nothing."""
     canvases, _ = signatures(999)
+    matching = matching_of(model)
     with torch.no_grad():
-        difference = similarities(quantised(model, canvases)(canvases)) - similarities(model.eval()(canvases))
+        rounded, exact = quantised(model, canvases)(canvases), model.eval()(canvases)
+        difference = similarities(rounded, matching) - similarities(exact, matching)
     return float(difference.abs().quantile(0.99))
 
 
@@ -120,6 +119,11 @@ class TestDeployment:
         weights = model.deployed_weights()  # type: ignore[operator]
         assert weights.keys() == exported.keys()
         assert all(torch.equal(weights[key], exported[key]) for key in exported)
+
+    def test_it_is_compared_as_the_model_is(self, trained: nn.Module) -> None:
+        assert QuantisedDeployment(trained, 0.9).matching == trained.matching
+        assert trained.matching in (LocalMatching(4, 8, 1, 2), None)
+        assert QuantisedDeployment(Plain(), 0.9).matching is None
 
     def test_it_computes_nearly_what_the_model_does(self, trained: nn.Module) -> None:
         assert 0 < int8_error(trained) < 0.05
@@ -217,8 +221,9 @@ def test_the_simulation_rounds_as_the_qdq_file_does(trained: nn.Module, tmp_path
     canvases, _ = signatures(5)
     np.save(tmp_path / "canvases.npy", canvases[:, 0].numpy().astype(np.uint8))
     spec = PreprocessSpec(canvas_height=SIZE[0], canvas_width=SIZE[1])
+    config = {**TINY, "head": "local" if trained.matching else "global"}
     checkpoint = save_checkpoint(
-        tmp_path / "tiny.safetensors", trained, CheckpointInfo("edgesig", TINY, "tiny", "0", spec.to_dict(), {})
+        tmp_path / "tiny.safetensors", trained, CheckpointInfo("edgesig", config, "tiny", "0", spec.to_dict(), {})
     )
     run_step("torch_to_onnx", ["--checkpoint", checkpoint, "--onnx", tmp_path / "float32.onnx"], tmp_path)
     paths: list[str | Path] = ["--onnx", tmp_path / "float32.onnx", "--qdq", tmp_path / "int8.onnx"]
@@ -296,7 +301,7 @@ def test_the_result_is_an_ordinary_checkpoint_that_says_how_it_was_made(tuned: P
     model, info = load_checkpoint(tuned)
     started, before = load_checkpoint(initial)
     assert model.state_dict().keys() == started.state_dict().keys()
-    assert not torch.equal(model.state_dict()["project.weight"], started.state_dict()["project.weight"])
+    assert not torch.equal(model.state_dict()["cells.weight"], started.state_dict()["cells.weight"])
     assert (info.architecture, info.config) == (before.architecture, before.config)
     assert info.training["recipe"]["quantization_aware"] == {"steps": 4, "learning_rate": 1e-3, "range_decay": 0.99}
     assert info.training["recipe"]["optimisation"]["steps"] == 4

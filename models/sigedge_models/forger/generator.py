@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -50,7 +51,7 @@ class Generator(nn.Module):
             raise ValueError(f"a drawing of {height}x{width} cannot be halved {halvings} times")
         self.height = height
         self.stem = nn.Conv2d(1, channels[0], 3, 1, 1)
-        self.down = nn.ModuleList(Down(*pair) for pair in zip(channels, channels[1:], strict=False))
+        self.down = nn.ModuleList(Down(*pair) for pair in pairwise(channels))
         deepest = list(reversed(channels))
         # The deepest layer has no picture of its own size to look back at.
         looks_back = [0, *deepest[1:]]
