@@ -42,7 +42,7 @@ def embeddings(verifier: nn.Module, images: NDArray[np.uint8]) -> Embeddings:
         return found
     rows, columns = math.gcd(REGIONS[0], matching.rows), math.gcd(REGIONS[1], matching.columns)
     shape = (len(found), rows, matching.rows // rows, columns, matching.columns // columns, -1)
-    return found.reshape(shape).mean(axis=(2, 4)).reshape(len(found), -1)
+    return np.asarray(found.reshape(shape).mean(axis=(2, 4)).reshape(len(found), -1))
 
 
 def frechet_distance(first: Embeddings, second: Embeddings) -> float:
