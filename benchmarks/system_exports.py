@@ -3,7 +3,8 @@
 Usage: python benchmarks/system_exports.py [SYSTEM ...]
 
 Reads benchmarks/results/system-SYSTEM.json, which `sigedge evaluate` and the other scripts here wrote. A network's
-bundle stands in out/systems; times are those of its int8 TFLite file on one thread.
+bundle stands in out/systems; times are those of its int8 TFLite file on one thread. Rows of other systems than those
+named stay as they are.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ CAPABILITY = "sm89"
 
 def main(arguments: list[str]) -> None:
     """One row for each network of each system that has been measured."""
-    rows: list[dict[str, Any]] = []
+    result = RESULTS / "systems.json"
+    kept = json.loads(result.read_text(encoding="utf-8"))["rows"] if arguments and result.is_file() else []
+    rows: list[dict[str, Any]] = [row for row in kept if row["system"] not in arguments]
     for system in arguments or ORDER:
         path = RESULTS / f"system-{system}.json"
         if not path.is_file():
@@ -44,7 +47,8 @@ def main(arguments: list[str]) -> None:
         for network in json.loads(path.read_text(encoding="utf-8"))["networks"]:
             rows.append({"system": system, **network, **exported(system, network)})
             print(json.dumps(rows[-1]))
-    write_result(RESULTS / "systems.json", {"rows": rows, "meta": provenance(compared=COMPARED)})
+    rows.sort(key=lambda row: ORDER.index(row["system"]))
+    write_result(result, {"rows": rows, "meta": provenance(compared=COMPARED)})
 
 
 def exported(system: str, network: dict[str, Any]) -> dict[str, Any]:
@@ -56,10 +60,13 @@ def exported(system: str, network: dict[str, Any]) -> dict[str, Any]:
     if hash_file(weights) != network["checkpoint_sha256"]:
         sys.exit(f"{weights} is not the checkpoint that {system} was measured with; measure it again.")
     bundle, record = OUT / stem, OUT / f"{stem}.json"
-    formats = ["--formats", "onnx,tflite", "--precisions", "float32,int8", "--json", str(record)]
-    offered = _run(["export", str(weights), "--out", str(bundle), *formats])
-    if offered != 0:
-        return {"exported": "refused"}
+    formats = ("onnx,tflite", "onnx")
+    asked = ["export", str(weights), "--out", str(bundle), "--precisions", "float32,int8", "--json", str(record)]
+    passed = next((chosen for chosen in formats if _run([*asked, "--formats", chosen]) == 0), None)
+    built = [precision for precision in ("float32", "int8") if passed and _build(bundle, precision)]
+    if passed != formats[0]:
+        # A model declares why in its export.json; what is left is shown without the figures of a TFLite file.
+        return {"exported": "ONNX alone" if passed else "refused", "tensorrt_rtx": built}
     parity = json.loads(record.read_text(encoding="utf-8"))["parity"]
     row = next(
         row for row in parity["rows"] if row["artifact"].endswith(COMPARED) and row["engine"].startswith("litert")
@@ -68,11 +75,6 @@ def exported(system: str, network: dict[str, Any]) -> dict[str, Any]:
         artifact = opened.artifact(row["artifact"])
         timings = time_artifacts(opened, golden_canvases(opened))
         times = next(t.times for t in timings if t.artifact == artifact.name and t.engine == "litert")
-    built = [
-        precision
-        for precision in ("float32", "int8")
-        if _run(["build-engine", str(bundle), "--precision", precision, "--ahead-of-time", CAPABILITY]) == 0
-    ]
     return {
         "exported": "passed",
         "int8_size": artifact.size,
@@ -92,6 +94,10 @@ def change(parity: dict[str, Any], row: dict[str, Any]) -> str:
     if row["changed"] is not None:
         return f"{row['changed']} of {parity['canvases']} classes changed"
     return f"PSNR {row['psnr']:.1f} dB at the worst"
+
+
+def _build(bundle: Path, precision: str) -> bool:
+    return _run(["build-engine", str(bundle), "--precision", precision, "--ahead-of-time", CAPABILITY]) == 0
 
 
 def _run(arguments: list[str]) -> int:
