@@ -70,13 +70,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sigedge_runtime.preprocessing import PreprocessSpec
 
     torch.manual_seed(0)
-    decision = Decision(
-        "mean", "balanced", (OperatingPoint("balanced", 1, 0.5, 0.1, 0.1),), (Calibration(1, 10.0, -5.0),)
-    )
+    model = create("edgesig").eval()
+    points, calibrations = (OperatingPoint("balanced", 1, 0.5, 0.1, 0.1),), (Calibration(1, 10.0, -5.0),)
+    decision = Decision("mean", "balanced", points, calibrations, matching=model.matching)
     info = CheckpointInfo(
         "edgesig", {}, "edgesig", "0.0", PreprocessSpec().to_dict(), decision.to_dict(), {}, "for tests"
     )
-    return save_checkpoint(tmp_path_factory.mktemp("weights") / "w.safetensors", create("edgesig").eval(), info)
+    return save_checkpoint(tmp_path_factory.mktemp("weights") / "w.safetensors", model, info)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,9 @@ def test_export_writes_a_bundle_and_its_figures(exported: Path) -> None:
     page = Path(found["report"]).read_text(encoding="utf-8")
     assert found["report"] == str(exported.with_name("bundle.report.html"))
     assert "Unanswered" in page and "Refused." not in page
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert manifest["decision"]["matching"] == {"rows": 8, "columns": 16, "reach_rows": 1, "reach_columns": 2}
+    assert manifest["model"]["output_size"] == 8 * 16 * 16
 
 
 def test_a_refused_export_leaves_a_report_that_says_why(

@@ -31,7 +31,7 @@ from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, write_manife
 from sigedge_runtime.manifest import Manifest
 from sigedge_runtime.preprocessing import PreprocessSpec
 
-FLOAT_LAYER = "model_2/tf.nn.relu_2/Relu;model_2/tf.math.add_2/Add;model_2/tf.nn.convolution_2/convolution;Const_6"
+FLOAT_LAYER = "model_2/tf.nn.relu_2/Relu;model_2/tf.math.add_2/Add;model_2/tf.nn.convolution_2/convolution;Const_8"
 FLOAT_ONNX = next(target for target in TARGETS if target.key == "float32-onnx")
 NOTHING = Exception("no fault")
 
@@ -76,7 +76,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine, waiting for a second thread takes longer than the work
     torch.manual_seed(5)
-    config = {"stages": [[16, 2], [16, 2], [32, 2], [32, 2]], "embedding_size": 16}
+    config = {"stages": [[16, 2], [16, 2], [32, 2], [32, 2]], "head": "global", "embedding_size": 16}
     model = create("edgesig", **config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     canvases = torch.from_numpy(calibration[:, None].astype(np.float32))

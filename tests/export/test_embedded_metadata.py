@@ -20,6 +20,7 @@ from sigedge_runtime.bundle import DEFAULT_BUNDLE, Bundle, hash_tree
 from sigedge_runtime.engines import available, engine_class, open_engine
 from sigedge_runtime.errors import BundleError, ExportError
 from sigedge_runtime.images import read_image
+from sigedge_runtime.matching import LocalMatching
 from sigedge_runtime.metadata import ENTRY, KEY, MAX_BYTES, FileMetadata, read_metadata
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.scoring import score
@@ -96,8 +97,17 @@ def test_a_file_alone_gives_the_verdict_of_its_bundle(pair, master_bundle: Path)
             engine.infer(harmonise(read_image(path), read_metadata(told).preprocess).canvas) for path in images
         )
     point = metadata.decision.operating_point(metadata.decision.default_operating_point, 1)
-    fusion = metadata.decision.fusion
-    assert score(same, one[None], fusion) >= point.threshold > score(other, one[None], fusion)
+    decision = read_metadata(told).decision
+    assert score(same, one[None], decision) >= point.threshold > score(other, one[None], decision)
+
+
+def test_a_file_alone_says_how_its_embeddings_are_compared(pair, tmp_path: Path) -> None:
+    _, metadata, told = pair
+    assert read_metadata(told).decision.matching is None
+    cells = replace(metadata, decision=tiny.CELLS_DECISION)
+    again = Path(shutil.copy(told, tmp_path))
+    embed_metadata(again, cells)
+    assert read_metadata(again) == cells and read_metadata(again).decision.matching == LocalMatching(1, 2, 0, 1)
 
 
 def test_tools_of_others_read_it(pair) -> None:

@@ -100,7 +100,7 @@ def nan_weight(graph: onnx.GraphProto) -> None:
 def widen_output(graph: onnx.GraphProto) -> None:
     """Lose the last step, as a converter that drops an axis does."""
     last = graph.node[-1]
-    graph.output[0].CopyFrom(helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, [1, 16, 1, 1]))
+    graph.output[0].CopyFrom(helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, [1, 1, 1, 16]))
     del graph.node[-1]
 
 
@@ -271,7 +271,8 @@ def test_cosine_alone_would_have_let_a_fault_pass(
     """A common offset that drowns the embedding keeps each one's direction, and loses every decision."""
 
     def drown(graph: onnx.GraphProto) -> None:
-        bias = next(w for w in graph.initializer if w.name == graph.node[-2].input[2])
+        convolution = [node for node in graph.node if node.op_type == "Conv"][-1]
+        bias = next(weight for weight in graph.initializer if weight.name == convolution.input[2])
         offset = numpy_helper.to_array(bias) + np.float32(1e3)
         bias.CopyFrom(numpy_helper.from_array(offset, bias.name))
 
@@ -289,7 +290,7 @@ def test_cosine_alone_would_have_let_a_fault_pass(
     ("fault", "sentence"),
     [
         (nan_weight, "does not run on onnxruntime: .*NaN or infinity"),
-        (widen_output, r"takes and gives .*'shape': \[1, 16, 1, 1\]"),
+        (widen_output, r"takes and gives .*'shape': \[1, 1, 1, 16\]"),
     ],
 )
 def test_the_audit_stops_what_does_not_compute(
