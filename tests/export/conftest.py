@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -48,6 +48,7 @@ DECISION = {
     ],
     "consistency_weight": 0.5,
 }
+CELLS_DECISION = {**DECISION, "matching": {"rows": 8, "columns": 16, "reach_rows": 1, "reach_columns": 2}}
 
 
 @pytest.fixture(scope="session")
@@ -65,27 +66,27 @@ def golden() -> list[GoldenImage]:
     return golden_images(signers=2)
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np.uint8]) -> Path:
+def train_small(path: Path, calibration: NDArray[np.uint8], config: dict[str, Any], decision: dict[str, Any]) -> Path:
     """A small edgesig, trained for a few seconds so that it tells signers apart and stands quantisation."""
     import torch
 
     from sigedge.export_inputs import SAMPLES_PER_CALIBRATION_SIGNER
+    from sigedge.training.similarity import matching_of, similarities
     from sigedge_models import CheckpointInfo, create, save_checkpoint
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine, waiting for a second thread takes longer than the work
     torch.manual_seed(5)
-    config = {"stages": [[16, 2], [16, 2], [32, 2], [32, 2]], "head": "global", "embedding_size": 16}
+    config = {"stages": [[16, 2], [16, 2], [32, 2], [32, 2]], **config}
     model = create("edgesig", **config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     canvases = torch.from_numpy(calibration[:, None].astype(np.float32))
     signers = torch.arange(len(canvases)) // SAMPLES_PER_CALIBRATION_SIGNER
     same = (signers[:, None] == signers[None]).float()
     for _ in range(30):
-        unit = torch.nn.functional.normalize(model(canvases))
+        found = similarities(model(canvases), matching_of(model))
         optimizer.zero_grad()
-        ((unit @ unit.T - same) ** 2).mean().backward()  # type: ignore[no-untyped-call]
+        ((found - same) ** 2).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     torch.set_num_threads(threads)
     info = CheckpointInfo(
@@ -94,12 +95,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np
         name="small",
         version="0.1",
         preprocess=PreprocessSpec().to_dict(),
-        decision=DECISION,
+        decision=decision,
         training={"data": "none"},
         licence="Apache-2.0",
         seed=5,
     )
-    return save_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small.safetensors", model.eval(), info)
+    return save_checkpoint(path, model.eval(), info)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np.uint8]) -> Path:
+    """One vector for the whole canvas, compared by cosine."""
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    return train_small(path, calibration, {"head": "global", "embedding_size": 16}, DECISION)
+
+
+@pytest.fixture(scope="session")
+def cells_checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np.uint8]) -> Path:
+    """A vector for each of 8x16 cells, compared cell by cell."""
+    path = tmp_path_factory.mktemp("cells") / "small.safetensors"
+    return train_small(path, calibration, {"head": "local", "embedding_size": 8}, CELLS_DECISION)
 
 
 @pytest.fixture(scope="session")

@@ -127,6 +127,7 @@ def reorder(path: Path) -> None:
     (order,) = [one for one in turn.attribute if one.name == "perm"]
     assert list(order.ints) == [0, 2, 3, 1]
     order.ints[:] = [0, 1, 2, 3]
+    del model.graph.value_info[:]
     onnx.save(model, path)
 
 
