@@ -108,7 +108,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, rejects in (("signauth-classifier", True), ("signauth-plain", False)):
         recipe = folder / f"{name}.yaml"
         recipe.write_text(yaml.safe_dump({**RECIPE, "name": name, "rejects": rejects}))
-        train(folder, folder / "models", recipe=recipe, cache=folder / "cache")
+        train(folder / "nowhere", folder / "models", recipe=recipe, cache=folder / "cache")
     return folder
 
 

@@ -166,6 +166,12 @@ def test_a_class_count_that_is_not_there_is_refused(data: Path, recipe: Path, ca
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_without_people_is_refused(recipe: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty holds neither a folder train .* nor index.csv"):
+        train(tmp_path / "empty", tmp_path / "run", recipe=recipe, cache=cache)
+
+
 def test_more_people_than_the_checkpoint_need_update(
     checkpoint: Path, recipe: Path, cache: Path, tmp_path: Path
 ) -> None:

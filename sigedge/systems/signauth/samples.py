@@ -109,11 +109,6 @@ def collect(
     """
     people = recipe.known if classes is None else recipe.known.model_copy(update={"classes": classes})
     labelled = has_labels(data)
-    if data.is_dir() and not labelled and not (data / "index.csv").is_file():
-        raise DataError(
-            f"{data} holds neither a folder {TRAIN} with labelled images nor index.csv; put them there, or leave the "
-            "folder out and synthetic people are learned."
-        )
     source = LABELLED if labelled else people.source
     pools = _labelled(data) if labelled else {"train": _of_source(people, data, cache)}
     wanted = recipe.strangers

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 import sigedge
 from sigedge.systems.signauth.figures import KNOWN_ACCEPTED
+from sigedge.systems.signauth.labels import has_labels
 from sigedge.systems.signauth.lightning_module import ClassifierTraining
 from sigedge.systems.signauth.prepare import SPEC
 from sigedge.systems.signauth.recipe import ClassifierRecipe
@@ -25,7 +26,7 @@ from sigedge.training.recipe import read_recipe
 from sigedge.training.runs import fit
 from sigedge_models import CheckpointInfo, create, folder, load_checkpoint, save_checkpoint
 from sigedge_models.signauth.model import SignAuth
-from sigedge_runtime.errors import CheckpointError
+from sigedge_runtime.errors import CheckpointError, DataError
 
 ARCHITECTURE = "signauth"
 
@@ -70,6 +71,11 @@ def train_classifier(
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     model, info = (None, None) if start is None else load_classifier(start)
     known = [] if info is None else info.labels
+    if data.is_dir() and not has_labels(data) and not (data / "index.csv").is_file():
+        raise DataError(
+            f"{data} holds neither a folder train with labelled images nor index.csv; put them there, or leave the "
+            "folder out and synthetic people are learned."
+        )
     collection = collect(settings, data, cache, classes=classes, known=known)
     if info is not None and update is None and len(collection.labels) != len(known):
         raise CheckpointError(
