@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sigedge.data import (
 from sigedge.synthesis import write_dataset
 from sigedge.training.batches import Pool, make_pool
 from sigedge.training.recipe import Recipe, SyntheticSigners
+from sigedge_runtime.errors import RecipeError
 
 SYNTHETIC = "synthetic"
 
@@ -28,7 +30,7 @@ class TrainingData:
 
     Attributes:
         pools: training canvases by data set.
-        validation: canvases of the validation signers of all real data sets.
+        validation: canvases of the validation signers of all real data sets; of synthetic ones where there is none.
         summary: counts and signers by data set, for the checkpoint's header and the card.
     """
 
@@ -42,28 +44,63 @@ def load_training_data(recipe: Recipe, data: Path, cache: Path, *, fold: int = 0
 
     Args:
         recipe: which data sets, and how many synthetic signers.
-        data: folder with index.csv and splits.json.
+        data: folder with index.csv and splits.json; not read for a recipe of synthetic signers alone.
         cache: folder for canvases and synthetic signers.
         fold: test fold of data sets that are split by folds.
 
     Raises:
         DataError: a data set of the recipe is not there or has no training part.
+        RecipeError: the recipe names no data set, or too few synthetic signers to hold some out.
     """
     names = [name for name in recipe.data.signers_per_batch if name != SYNTHETIC]
-    parts = training_records(read_index(data / "index.csv"), names, load_splits(data / "splits.json"), fold=fold)
     canvases = CanvasCache(cache / "canvases")
-    train = canvases.canvases(parts.train).unique()
-    validation = canvases.canvases(parts.validation).unique().usable()
     pools, summary = {}, {}
-    for name in names:
-        chosen = train.select([record.dataset == name for record in train.records])
-        held_out = [record for record in validation.records if record.dataset == name]
-        pools[name] = _pool(chosen)
-        summary[name] = _summary(chosen) | {"validation_signers": signers_of(held_out), "test_fold": fold}
+    validation: CanvasSet | None = None
+    if names:
+        parts = training_records(read_index(data / "index.csv"), names, load_splits(data / "splits.json"), fold=fold)
+        train = canvases.canvases(parts.train).unique()
+        validation = canvases.canvases(parts.validation).unique().usable()
+        for name in names:
+            chosen = _some(train.select([record.dataset == name for record in train.records]), recipe, name)
+            held_out = [record for record in validation.records if record.dataset == name]
+            pools[name] = _pool(chosen)
+            summary[name] = _summary(chosen) | {"validation_signers": signers_of(held_out), "test_fold": fold}
     if SYNTHETIC in recipe.data.signers_per_batch:
-        synthetic = _synthetic(recipe.data.synthetic, cache, canvases)
-        pools[SYNTHETIC], summary[SYNTHETIC] = _pool(synthetic), recipe.data.synthetic.model_dump()
+        drawn = _synthetic(recipe.data.synthetic, cache, canvases)
+        summary[SYNTHETIC] = recipe.data.synthetic.model_dump()
+        if validation is None:
+            drawn, validation = _held_out(drawn, recipe.data.synthetic.validation)
+        pools[SYNTHETIC] = _pool(_some(drawn, recipe, SYNTHETIC))
+    if validation is None:
+        raise RecipeError("The recipe's data.signers_per_batch names no data set; name one, or synthetic.")
     return TrainingData(pools, validation, summary)
+
+
+def _some(chosen: CanvasSet, recipe: Recipe, dataset: str) -> CanvasSet:
+    """At most as many signers as the recipe wants of a data set; more of them always include fewer."""
+    count = recipe.data.training_signers.get(dataset)
+    signers = set(sorted({record.signer for record in chosen.records}, key=_shuffled)[:count])
+    return chosen.select([record.signer in signers for record in chosen.records])
+
+
+def _shuffled(signer: str) -> str:
+    """A key that orders signers by chance, and always the same way."""
+    return hashlib.sha256(signer.encode()).hexdigest()
+
+
+def _held_out(drawn: CanvasSet, count: int) -> tuple[CanvasSet, CanvasSet]:
+    """Training and validation part of synthetic signers: the last ones validate."""
+    signers = sorted({record.signer for record in drawn.records})
+    if len(signers) < count + 2:
+        raise RecipeError(
+            f"{len(signers)} synthetic signers cannot spare {count} for validation; raise data.synthetic.signers, or "
+            "lower data.synthetic.validation."
+        )
+    last = set(signers[-count:])
+    return (
+        drawn.select([record.signer not in last for record in drawn.records]),
+        drawn.select([record.signer in last for record in drawn.records]),
+    )
 
 
 def _synthetic(wanted: SyntheticSigners, cache: Path, canvases: CanvasCache) -> CanvasSet:

@@ -19,12 +19,21 @@ class Section(BaseModel):
 
 
 class SyntheticSigners(Section):
-    """Signers drawn by `sigedge.synthesis`; the batch weight stands in `DataRecipe.signers_per_batch`."""
+    """Signers drawn by `sigedge.synthesis`; the batch weight stands in `DataRecipe.signers_per_batch`.
+
+    Attributes:
+        signers: in all.
+        genuine: genuine samples of each.
+        forged: skilled forgeries of each.
+        seed: of the population.
+        validation: how many of the signers are held out where no real data set brings validation signers.
+    """
 
     signers: PositiveInt = 400
     genuine: int = Field(default=8, ge=2)
     forged: int = Field(default=8, ge=0)
     seed: int = 1
+    validation: PositiveInt = 40
 
 
 class DataRecipe(Section):
@@ -35,12 +44,14 @@ class DataRecipe(Section):
         genuine: genuine samples of each signer in a batch.
         forged: skilled forgeries of each signer in a batch.
         synthetic: the synthetic signers, used when ``signers_per_batch`` names them.
+        training_signers: at most so many training signers of a data set, for learning curves; all without an entry.
     """
 
     signers_per_batch: dict[str, PositiveInt]
     genuine: int = Field(default=4, ge=2)
     forged: int = Field(default=4, ge=0)
     synthetic: SyntheticSigners = SyntheticSigners()
+    training_signers: dict[str, PositiveInt] = {}
 
 
 class Augmentation(Section):

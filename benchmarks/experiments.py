@@ -1,0 +1,141 @@
+"""Train the rows of experiments.yaml and measure them on validation signers: benchmarks/results/experiments.json.
+
+Usage: python benchmarks/experiments.py CHECKPOINTS [GROUP...]
+
+CHECKPOINTS is the folder with the checkpoints that rows start from. A row that is trained already (out/experiments) is
+not trained again, and groups that are not named keep their figures. No test signer takes part.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sigedge.cli.inputs import default_data
+from sigedge.evaluation.bootstrap import paired_eer_difference
+from sigedge.evaluation.evaluate import figures
+from sigedge.evaluation.protocol import make_protocol
+from sigedge.evaluation.results import provenance, read_result, write_result
+from sigedge.evaluation.trials import GENUINE, SKILLED, TrialScores, score_trials
+from sigedge.training.data import TrainingData, load_training_data
+from sigedge.training.recipe import Recipe, load_recipe
+from sigedge.training.train import embed, train
+from sigedge_models import folder, load_checkpoint
+from sigedge_runtime.atomic import write_atomically
+from sigedge_runtime.bundle import hash_file
+from sigedge_runtime.decision import Decision
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = ROOT / "out" / "experiments"
+RESULT = ROOT / "benchmarks" / "results" / "experiments.json"
+CACHE = ROOT / ".cache"
+ARCHITECTURE = "edgesig"
+MEASURED_BY = "recipe.yaml"
+"""The recipe whose validation signers, of all real training sets, measure every row."""
+REFERENCES = (1, 5)
+SEED = 0
+
+
+def main(checkpoints: Path, wanted: list[str]) -> None:
+    """Train what is missing, measure, and write after every row."""
+    groups = yaml.safe_load((ROOT / "benchmarks" / "experiments.yaml").read_text(encoding="utf-8"))["groups"]
+    data = load_training_data(load_recipe(folder(ARCHITECTURE) / MEASURED_BY), default_data(), CACHE)
+    result = read_result(RESULT) if RESULT.exists() else {"groups": {}}
+    for group in groups:
+        if wanted and group["name"] not in wanted:
+            continue
+        rows: list[dict[str, Any]] = []
+        base: dict[int, TrialScores] = {}
+        for row in group["rows"]:
+            checkpoint = trained(group, row, checkpoints)
+            scored = score(checkpoint, data)
+            base = base or scored
+            rows.append(described(row, checkpoint, scored, base))
+            result["groups"][group["name"]] = {"title": group["title"], "steps": group["steps"], "rows": rows}
+            result["meta"] = provenance(seed=SEED, model={"name": ARCHITECTURE}, signers=len(scored[1].names))
+            write_result(RESULT, result)
+            print(f"{group['name']}: {row['name']}: " + ", ".join(shown(rows[-1], k) for k in REFERENCES), flush=True)
+
+
+def trained(group: dict[str, Any], row: dict[str, Any], checkpoints: Path) -> Path:
+    """The row's checkpoint, trained when it is missing; an interrupted training goes on."""
+    out = RUNS / str(group["name"]).replace(" ", "-") / str(row["name"]).replace(" ", "-")
+    recipe = load_recipe(folder(ARCHITECTURE) / group["recipe"])
+    done = out / f"{recipe.name}.safetensors"
+    if not done.exists():
+        changed = yaml.safe_dump(with_changes(recipe, row["changes"]))
+        write_atomically(out / "recipe.yaml", changed.encode())
+        initial = checkpoints / f"{group['initial']}.safetensors" if group["initial"] else None
+        train(
+            ARCHITECTURE,
+            default_data(),
+            out,
+            recipe=out / "recipe.yaml",
+            initial=initial,
+            cache=CACHE,
+            steps=group["steps"],
+        )
+    return done
+
+
+def with_changes(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
+    """Entries of a recipe with those at dotted paths replaced."""
+    values = copy.deepcopy(recipe.model_dump())
+    for path, value in changes.items():
+        *above, last = path.split(".")
+        section = values
+        for name in above:
+            section = section[name]
+        section[last] = value
+    return values
+
+
+def score(checkpoint: Path, data: TrainingData) -> dict[int, TrialScores]:
+    """Scores of the validation signers by number of references, by the rule that the checkpoint's run chose."""
+    model, info = load_checkpoint(checkpoint)
+    rule = Decision.from_dict(info.decision)
+    embeddings = embed(model, data.validation.canvases)
+    records = data.validation.records
+    return {
+        count: score_trials(
+            make_protocol(records, count, seed=SEED), embeddings, rule.fusion, rule.consistency_weight, rule.similarity
+        )
+        for count in REFERENCES
+    }
+
+
+def described(
+    row: dict[str, Any], checkpoint: Path, scored: dict[int, TrialScores], base: dict[int, TrialScores]
+) -> dict[str, Any]:
+    """A row of the result: figures by number of references, and the difference from the group's first row."""
+    found: dict[str, Any] = {}
+    for count, trials in scored.items():
+        kept = {name: value for name, value in figures(trials, references=count).items() if name.startswith("eer_")}
+        hard, first = trials.against(SKILLED), base[count].against(SKILLED)
+        paired = paired_eer_difference(
+            hard.scores, first.scores, hard.kinds == GENUINE, hard.signers, len(hard.names), seed=SEED
+        )
+        change = {"estimate": paired.difference, "low": paired.low, "high": paired.high}
+        found[str(count)] = {**kept, "change": change}
+    return {
+        "name": row["name"],
+        "changes": row["changes"],
+        "checkpoint_sha256": hash_file(checkpoint),
+        "by_count": found,
+    }
+
+
+def shown(row: dict[str, Any], count: int) -> str:
+    """The skilled EER and its change, for the log."""
+    found = row["by_count"][str(count)]
+    return f"{100 * found['eer_skilled']:.1f} % ({100 * found['change']['estimate']:+.1f}) with {count}"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), sys.argv[2:])
