@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     import onnx
 
 
-def open_session(model: onnx.ModelProto, names: Sequence[str], *, optimised: bool = False, threads: int = 0) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU whose `run` can also be asked for inner tensors.
+def open_session(model: onnx.ModelProto, names: Sequence[str], *, optimised: bool = False) -> Any:
+    """An `onnxruntime.InferenceSession` on one CPU thread whose `run` can also be asked for inner tensors.
+
+    The last bits of a sum depend on how many threads share it, and files made from what is read here shall not.
 
     Args:
         model: left as it is.
         names: tensors that its nodes compute, at will outputs of the graph among them.
         optimised: let the runtime fuse what lies between the named tensors. Otherwise it computes node by node what the
             graph says: optimised, it rounds otherwise.
-        threads: of the runtime; 0 leaves the number to it. The last bits of a sum depend on how many share it.
     """
     import onnx
     import onnxruntime
@@ -37,7 +38,7 @@ def open_session(model: onnx.ModelProto, names: Sequence[str], *, optimised: boo
     levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
 

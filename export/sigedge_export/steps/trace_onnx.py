@@ -33,7 +33,7 @@ def trace_onnx(model: Path, canvases: Path, trace: Path) -> Path:
     content = onnx.load(model)
     graph = content.graph
     names = list(dict.fromkeys([graph.output[0].name, *(name for node in graph.node for name in node.output if name)]))
-    session = open_session(content, names, threads=1)
+    session = open_session(content, names)
     (taken,) = session.get_inputs()
     recorder = Recorder("NCHW")
     output = 0
