@@ -26,6 +26,7 @@ from sigedge_runtime.errors import (
     TemplateMismatchError,
     UnknownUserError,
 )
+from sigedge_runtime.guidance import Guidance
 from sigedge_runtime.images import ImageSource, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.network import Classification, Network
@@ -48,6 +49,7 @@ __all__ = [
     "EngineError",
     "EngineUnavailableError",
     "Enrolment",
+    "Guidance",
     "Harmonised",
     "Identification",
     "ImageError",

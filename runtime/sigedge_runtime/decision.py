@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sigedge_runtime._records import Record, one_of, require, unique
 from sigedge_runtime.errors import BundleError
@@ -39,7 +41,11 @@ class OperatingPoint(Record):
 
 @dataclass(frozen=True)
 class Calibration(Record):
-    """Platt scaling for a number of references: P(genuine) = 1 / (1 + exp(-(slope * score + intercept)))."""
+    """Platt scaling for a number of references: P(genuine) = 1 / (1 + exp(-(slope * score + intercept))).
+
+    It is fitted with genuine signatures and skilled forgeries weighted alike, so that slope * score + intercept is the
+    logarithm of the likelihood ratio of the two (`scoring.log_likelihood_ratio`).
+    """
 
     references: int
     slope: float
@@ -49,6 +55,30 @@ class Calibration(Record):
         require(self.references >= 1, "references must be at least 1")
         require(math.isfinite(self.slope) and self.slope > 0, "slope must be a positive number")
         require(math.isfinite(self.intercept), "intercept must be finite")
+
+
+@dataclass(frozen=True)
+class EnrolmentBound(Record):
+    """What is usual among enrolments of validation signers with a number of references.
+
+    Attributes:
+        references: references of each of these enrolments.
+        outlier_score: one genuine signature in a hundred scores below it against so many references; -2 to 2.
+        consistency_deciles: nine rising consistencies (`Matching.consistencies`), -1 to 1; a tenth of the enrolments
+            lies below the first, and a tenth above the last. Empty for one reference, which has none.
+    """
+
+    references: int
+    outlier_score: float
+    consistency_deciles: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require(self.references >= 1, "references must be at least 1")
+        require(-2 <= self.outlier_score <= 2, "outlier_score must be between -2 and 2")
+        deciles, count = self.consistency_deciles, 9 if self.references > 1 else 0
+        require(len(deciles) == count, f"consistency_deciles must hold {count} values for {self.references} references")
+        require(all(-1 <= decile <= 1 for decile in deciles), "consistency_deciles must be between -1 and 1")
+        require(tuple(sorted(deciles)) == deciles, "consistency_deciles must not fall")
 
 
 @dataclass(frozen=True)
@@ -63,6 +93,9 @@ class Decision(Record):
         consistency_weight: how much of the references' likeness to one another a score is relative to, 0 to 1 (see
             `scoring.scores`).
         matching: how embeddings are compared region by region; None for the cosine of whole embeddings.
+        enrolment_bounds: by number of references; None in a bundle that can say less of an enrolment.
+        sign_again_below: quality index (`abstention.quality_index`), above 0 and at most 1, below which an image is
+            sent back rather than decided on; None when none is.
     """
 
     fusion: str
@@ -71,6 +104,8 @@ class Decision(Record):
     calibrations: tuple[Calibration, ...]
     consistency_weight: float = 0.0
     matching: LocalMatching | None = None
+    enrolment_bounds: tuple[EnrolmentBound, ...] | None = None
+    sign_again_below: float | None = None
 
     def __post_init__(self) -> None:
         one_of("fusion", self.fusion, FUSIONS)
@@ -80,9 +115,15 @@ class Decision(Record):
         # Scores against one reference are relative to nothing, so its thresholds and calibration fit no others.
         paired = {point.name for point in self.operating_points if point.references == 2} == set(self.names)
         paired &= any(entry.references == 2 for entry in self.calibrations)
+        bounds = self.enrolment_bounds
+        paired &= bounds is None or any(entry.references == 2 for entry in bounds)
         require(self.consistency_weight == 0 or paired, "a consistency_weight needs every entry for 2 references")
         unique("operating_points", ((point.name, point.references) for point in self.operating_points))
         unique("calibrations", (entry.references for entry in self.calibrations))
+        require(bounds is None or len(bounds) > 0, "enrolment_bounds must not be empty")
+        unique("enrolment_bounds", (entry.references for entry in bounds or ()))
+        below = self.sign_again_below
+        require(below is None or 0 < below <= 1, "sign_again_below must be above 0 and at most 1")
 
     @property
     def similarity(self) -> Matching:
@@ -103,14 +144,25 @@ class Decision(Record):
         points = [point for point in self.operating_points if point.name == name]
         if not points:
             raise BundleError(f"There is no operating point {name!r}; choose one of {', '.join(self.names)}.")
-        fitting = [point for point in points if point.references <= references]
-        return max(fitting or [min(points, key=_references)], key=_references)
+        return _for_references(points, references)
 
     def calibration(self, references: int) -> Calibration:
         """Return the calibration with the most references not above `references`, else the fewest."""
-        fitting = [entry for entry in self.calibrations if entry.references <= references]
-        return max(fitting or [min(self.calibrations, key=_references)], key=_references)
+        return _for_references(self.calibrations, references)
+
+    def enrolment_bound(self, references: int) -> EnrolmentBound | None:
+        """Return the bound, chosen likewise; None without bounds."""
+        return _for_references(self.enrolment_bounds, references) if self.enrolment_bounds else None
 
 
-def _references(entry: OperatingPoint | Calibration) -> int:
+Entry = TypeVar("Entry", OperatingPoint, Calibration, EnrolmentBound)
+
+
+def _for_references(entries: Sequence[Entry], references: int) -> Entry:
+    """The entry with the most references not above `references`, else the one with the fewest."""
+    fitting = [entry for entry in entries if entry.references <= references]
+    return max(fitting, key=_references) if fitting else min(entries, key=_references)
+
+
+def _references(entry: OperatingPoint | Calibration | EnrolmentBound) -> int:
     return entry.references

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_runtime.guidance import Guidance
 from sigedge_runtime.quality import Quality
 
 
@@ -61,6 +62,7 @@ class Enrolment:
         templates: templates the user has now.
         qualities: of the images, in their order.
         identity: what made the templates.
+        guidance: advice on all references that the user has now.
     """
 
     user: str
@@ -68,10 +70,12 @@ class Enrolment:
     templates: int
     qualities: tuple[Quality, ...]
     identity: str
+    guidance: Guidance
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**vars(self), "qualities": [quality.to_dict() for quality in self.qualities]}
+        parts = {"guidance": self.guidance.to_dict(), "qualities": [quality.to_dict() for quality in self.qualities]}
+        return {**vars(self), **parts}
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,17 @@ class Verdict:
     """Whether a signature is the user's.
 
     Attributes:
-        accepted: whether the score reaches the threshold.
+        accepted: whether the score reaches the threshold, and the image is good enough.
         score: see `sigedge_runtime.scoring.scores`, -2 to 2.
-        probability: calibrated probability that the signature is genuine, 0 to 1, at equal prior odds.
+        log_likelihood_ratio: natural logarithm of how many times likelier the score is for a genuine signature than for
+            a skilled forgery; above 0 it speaks for genuine, whatever was to be expected beforehand.
+        probability: that the signature is genuine, 0 to 1, where that was as likely as not beforehand.
         threshold: of the operating point for this number of references.
         operating_point: name of the operating point.
         references: references compared with.
+        sign_again: whether the image is too poor for an answer; then it is not accepted.
+        remedy: what to ask of the person when `sign_again` is true, else empty.
+        quality_index: of the questioned image, 0 to 1, see `sigedge_runtime.abstention.quality_index`.
         quality: of the questioned image.
         timings: of this call.
         identity: what made the embeddings.
@@ -92,10 +101,14 @@ class Verdict:
 
     accepted: bool
     score: float
+    log_likelihood_ratio: float
     probability: float
     threshold: float
     operating_point: str
     references: int
+    sign_again: bool
+    remedy: str
+    quality_index: float
     quality: Quality
     timings: Timings
     identity: str
@@ -112,6 +125,7 @@ class Candidate:
     user: str
     accepted: bool
     score: float
+    log_likelihood_ratio: float
     probability: float
     threshold: float
     references: int
@@ -125,6 +139,9 @@ class Identification:
         candidates: the most probable users, best first.
         enrolled: users compared with; false acceptances grow with their number.
         operating_point: name of the operating point.
+        sign_again: whether the image is too poor for an answer; then no candidate is accepted.
+        remedy: what to ask of the person when `sign_again` is true, else empty.
+        quality_index: of the image, as in `Verdict`.
         quality: of the image.
         timings: of this call.
         identity: what made the embeddings.
@@ -133,6 +150,9 @@ class Identification:
     candidates: tuple[Candidate, ...]
     enrolled: int
     operating_point: str
+    sign_again: bool
+    remedy: str
+    quality_index: float
     quality: Quality
     timings: Timings
     identity: str

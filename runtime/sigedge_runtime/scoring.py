@@ -98,9 +98,43 @@ def score(query: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]
     return float(scores(prepare(query), prepare(references), sizes, decision)[0])
 
 
+def scores_among(references: Vector, decision: Decision) -> tuple[float, NDArray[np.float64]]:
+    """How alike a user's references are, and the score of each against all others.
+
+    The scores are those of `scores` with one reference as the query, but no two references are compared twice.
+
+    Args:
+        references: float32 [K, D], prepared by the decision's matching; K at least 2.
+        decision: matching, fusion and consistency weight.
+
+    Returns:
+        The consistency of all references, -1 to 1, and float64 [K], -2 to 2.
+    """
+    count = len(references)
+    alike = np.zeros((count, count), np.float32)
+    for row in range(count - 1):
+        found = decision.similarity.similarities(references[row : row + 1], references[row + 1 :])[0]
+        alike[row, row + 1 :] = alike[row + 1 :, row] = found
+    fused = fuse_groups(alike[~np.eye(count, dtype=bool)], np.full(count, count - 1, np.intp), decision.fusion)
+    sums = alike.sum(axis=1, dtype=np.float64)
+    of_others = (sums.sum() - 2 * sums) / max(1, (count - 1) * (count - 2))
+    return float(sums.sum() / (count * (count - 1))), fused - decision.consistency_weight * of_others
+
+
+def log_likelihood_ratio(score: float, calibration: Calibration) -> float:
+    """Natural logarithm of how many times likelier the score is for a genuine signature than for a skilled forgery.
+
+    A logistic regression with both classes weighted alike has this for its logit (N. Brümmer and J. du Preez,
+    "Application-independent evaluation of speaker detection", Computer Speech & Language 20, 2006). Added to the
+    logarithm of the prior odds, it gives that of the posterior odds. It is a straight line in the score: beyond the
+    scores of the validation signers it is extrapolated.
+    """
+    return calibration.slope * score + calibration.intercept
+
+
 def probability(score: float, calibration: Calibration) -> float:
-    """Calibrated probability that the query is genuine, 0 to 1 (Platt 1999: a logistic of the score)."""
-    logit = calibration.slope * score + calibration.intercept
+    """Probability that the query is genuine, 0 to 1, where both are equally likely beforehand (Platt 1999)."""
+    logit = log_likelihood_ratio(score, calibration)
     # exp of a large positive number overflows; both branches keep its argument at or below zero.
     if logit >= 0:
         return 1 / (1 + math.exp(-logit))

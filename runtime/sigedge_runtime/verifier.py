@@ -10,20 +10,18 @@ from types import TracebackType
 import numpy as np
 
 from sigedge_runtime._clock import Clock
+from sigedge_runtime.abstention import quality_index, remedy
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.choice import choose_artifact
 from sigedge_runtime.engines import Engine, open_engine
-from sigedge_runtime.errors import (
-    ImageError,
-    QualityError,
-    TemplateMismatchError,
-)
+from sigedge_runtime.enrolment import enrol
+from sigedge_runtime.errors import ImageError, QualityError, TemplateMismatchError
 from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.matching import Vector
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
-from sigedge_runtime.scoring import probability, scores
+from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
 from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
 
@@ -122,16 +120,17 @@ class Verifier:
             images: at least one; five or more make decisions surer.
             replace: drop the user's earlier templates; else they are kept and these are added.
 
+        Returns:
+            What was stored, with guidance on all references that the user has now; it refuses none of them.
+
         Raises:
             ImageError, QualityError: an image cannot be used; nothing was stored.
             TemplateMismatchError: the user's earlier templates are of another model or precision.
             StoreError: nothing was stored.
         """
         embeddings = self._embed_all(images, Clock())
-        write = self.store.replace if replace else self.store.add
-        total = write(user, np.stack([one.vector for one in embeddings]), self.identity)
-        qualities = tuple(one.quality for one in embeddings)
-        return Enrolment(user, len(embeddings), total, qualities, self.identity)
+        decision, names = self.manifest.verification, [_file_name(image) for image in images]
+        return enrol(self.store, user, embeddings, decision, self.operating_point, names=names, replace=replace)
 
     def verify(self, user: str, image: ImageSource) -> Verdict:
         """Decide whether a signature is that of an enrolled user.
@@ -183,11 +182,15 @@ class Verifier:
             gallery = self.store.gallery(self.identity)
         query = self._embed(image, clock)
         with clock.stage("match"):
-            candidates = self._rank(query.vector, gallery)
+            asked = self._remedy(query)
+            candidates = self._rank(query.vector, gallery, asked)
         return Identification(
             candidates=tuple(candidates[: max(0, limit)]),
             enrolled=len(gallery.users),
             operating_point=self.operating_point,
+            sign_again=asked != "",
+            remedy=asked,
+            quality_index=quality_index(query.quality.measurements),
             quality=query.quality,
             timings=clock.timings(),
             identity=self.identity,
@@ -239,29 +242,34 @@ class Verifier:
             known = None if consistency is None else np.array([consistency])
             sizes = np.array([len(references)], np.intp)
             found = scores(query.vector, references, sizes, self.manifest.verification, known)
-            result = self._candidate("", float(found[0]), len(references))
+            asked = self._remedy(query)
+            result = self._candidate("", float(found[0]), len(references), asked)
         return Verdict(
             accepted=result.accepted,
             score=result.score,
+            log_likelihood_ratio=result.log_likelihood_ratio,
             probability=result.probability,
             threshold=result.threshold,
             operating_point=self.operating_point,
             references=result.references,
+            sign_again=asked != "",
+            remedy=asked,
+            quality_index=quality_index(query.quality.measurements),
             quality=query.quality,
             timings=clock.timings(),
             identity=self.identity,
         )
 
-    def _rank(self, query: Vector, gallery: Gallery) -> list[Candidate]:
-        """All users by probability, which is comparable between users with few and with many references."""
+    def _rank(self, query: Vector, gallery: Gallery, asked: str) -> list[Candidate]:
+        """All users by likelihood ratio, which is comparable between users with few and with many references."""
         parts = np.split(gallery.vectors, np.cumsum(gallery.sizes)[:-1])
         known = np.array([self._consistency(user, own) for user, own in zip(gallery.users, parts, strict=True)])
         found = scores(query, gallery.vectors, gallery.sizes, self.manifest.verification, known)
         candidates = [
-            self._candidate(user, float(score), int(count))
+            self._candidate(user, float(score), int(count), asked)
             for user, score, count in zip(gallery.users, found, gallery.sizes, strict=True)
         ]
-        return sorted(candidates, key=lambda one: (-one.probability, -one.score, one.user))
+        return sorted(candidates, key=lambda one: (-one.log_likelihood_ratio, one.user))
 
     def _consistency(self, user: str, references: Vector) -> float:
         """Of a user's stored references; worked out again only when they changed, for it grows with their square."""
@@ -275,13 +283,31 @@ class Verifier:
             known = self._consistencies[user] = references, float(found[0])
         return known[1]
 
-    def _candidate(self, user: str, score: float, references: int) -> Candidate:
+    def _candidate(self, user: str, score: float, references: int, asked: str) -> Candidate:
+        """A score judged; whatever it is, nobody is accepted who is asked to sign again."""
         decision = self.manifest.verification
         threshold = decision.operating_point(self.operating_point, references).threshold
-        chance = probability(score, decision.calibration(references))
-        return Candidate(user, score >= threshold, score, chance, threshold, references)
+        calibration = decision.calibration(references)
+        return Candidate(
+            user=user,
+            accepted=score >= threshold and not asked,
+            score=score,
+            log_likelihood_ratio=log_likelihood_ratio(score, calibration),
+            probability=probability(score, calibration),
+            threshold=threshold,
+            references=references,
+        )
+
+    def _remedy(self, query: Embedding) -> str:
+        """What to ask of the person; empty when the image is good enough to decide on."""
+        return remedy(query.quality.measurements, self.manifest.verification.sign_again_below)
 
 
 def _choose_operating_point(manifest: Manifest, name: str | None) -> str:
     decision = manifest.verification
     return decision.operating_point(name or decision.default_operating_point, 1).name
+
+
+def _file_name(image: ImageSource | Embedding) -> str:
+    """Name of an image that has one; pixels and bytes have none that tells a person anything."""
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else ""

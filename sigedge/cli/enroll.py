@@ -36,30 +36,32 @@ def enroll(
     replace: Annotated[bool, typer.Option("--replace", help="Drop the user's earlier templates.")] = False,
     json: JsonOption = None,
 ) -> None:
-    """Enrol genuine signatures IMAGE... of one user; all of them are stored, or none."""
-    import numpy as np
-
+    """Enrol genuine signatures IMAGE... of one user, all of them or none, and advise on the references."""
     from sigedge_runtime import StoreError, TemplateStore, Verifier
+    from sigedge_runtime.enrolment import enrol
 
     if not user.strip():
         raise StoreError("The name of a user must not be blank; give one with --user.")
     paths = expand_images(images)
     # The store is opened last, so that an unusable image does not leave a new and empty one behind.
     with Verifier.open(bundle, engine=engine, precision=precision, threads=threads) as verifier:
-        vectors = np.stack([verifier.embed(path).vector for path in paths])
-        identity = verifier.identity
+        embeddings = [verifier.embed(path) for path in paths]
+        decision, point = verifier.manifest.verification, verifier.operating_point
     with closing(TemplateStore(store)) as templates:
-        write = templates.replace if replace else templates.add
-        total = write(user, vectors, identity)
+        names = [str(path) for path in paths]
+        enrolment = enrol(templates, user, embeddings, decision, point, names=names, replace=replace)
     output = Output(json)
-    plural = "s" * (len(paths) != 1)
-    output.say(f"Enrolled {user} with {len(paths)} signature{plural} in {store} ({total} in all).", "green")
+    counted = f"{len(paths)} signature{'s' * (len(paths) != 1)}"
+    output.say(f"Enrolled {user} with {counted} in {store} ({enrolment.templates} in all).", "green")
+    for sentence in enrolment.guidance.sentences:
+        output.say(sentence)
     output.result(
         {
             "user": user,
             "store": str(store),
-            "images": [str(path) for path in paths],
-            "templates": total,
-            "identity": identity,
+            "images": names,
+            "templates": enrolment.templates,
+            "identity": enrolment.identity,
+            "guidance": enrolment.guidance.to_dict(),
         }
     )

@@ -49,6 +49,8 @@ def identify(
     output = Output(json)
     rows = [(c.user, f"{c.probability:.2f}", f"{c.score:.3f}", _answer(c.accepted)) for c in found.candidates]
     output.table(f"{image}, {found.enrolled} enrolled", ("user", "probability", "score", "accepted"), rows)
+    if found.sign_again:
+        output.say(f"{found.remedy} (quality {found.quality_index:.2f} of 1)", "yellow")
     output.result(found.to_dict())
     if not any(candidate.accepted for candidate in found.candidates):
         raise typer.Exit(REJECTED)

@@ -44,7 +44,7 @@ def verify(
     threads: ThreadsOption = 1,
     json: JsonOption = None,
 ) -> None:
-    """Compare IMAGE with an enrolled user, or with --reference images; exit code 0 accepted, 1 rejected."""
+    """Compare IMAGE with an enrolled user, or with --reference images; exit code 0 accepted, 1 not accepted."""
     _check_usage(user, store, reference)
     from sigedge_runtime import Verifier
 
@@ -84,11 +84,16 @@ def _check_usage(user: str | None, store: Path | None, reference: list[Path] | N
 
 def _show(output: Output, image: Path, verdict: Verdict) -> None:
     word, style = ("ACCEPTED", "bold green") if verdict.accepted else ("REJECTED", "bold red")
+    if verdict.sign_again:
+        word, style = "SIGN AGAIN", "bold yellow"
     output.say(f"{word}  {image}", style)
     output.say(
         f"score {verdict.score:.3f}, threshold {verdict.threshold:.3f} ({verdict.operating_point}, "
         f"{verdict.references} reference{'s' * (verdict.references != 1)}), "
-        f"probability of genuine {verdict.probability:.2f}, {verdict.timings.total:.1f} ms"
+        f"probability of genuine {verdict.probability:.2f} at equal priors, "
+        f"log likelihood ratio {verdict.log_likelihood_ratio:+.1f}, {verdict.timings.total:.1f} ms"
     )
+    if verdict.sign_again:
+        output.say(f"{verdict.remedy} (quality {verdict.quality_index:.2f} of 1)", "yellow")
     if verdict.quality.issues:
         output.say(f"image quality: {verdict.quality.reasons}", "yellow")

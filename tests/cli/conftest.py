@@ -20,6 +20,7 @@ _spec = importlib.util.spec_from_file_location(
 tiny = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(tiny)
 draw, master_bundle, bundle_folder, sign_off = tiny.draw, tiny.master_bundle, tiny.bundle_folder, tiny.sign_off
+cells_bundle = tiny.cells_bundle
 
 
 @pytest.fixture

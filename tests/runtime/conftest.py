@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, write_manifest
-from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
+from sigedge_runtime.decision import Calibration, Decision, EnrolmentBound, OperatingPoint
 from sigedge_runtime.images import read_image
 from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Quantization, Tensor
 from sigedge_runtime.matching import LocalMatching
@@ -35,14 +35,19 @@ DECISION = Decision(
     default_operating_point="balanced",
     operating_points=(
         OperatingPoint("balanced", 1, THRESHOLD, 0.05, 0.05),
-        OperatingPoint("balanced", 3, THRESHOLD + 0.01, 0.04, 0.04),
+        OperatingPoint("balanced", 3, THRESHOLD + 0.01, 0.03, 0.03),
         OperatingPoint("high-security", 1, 0.9999, 0.0, 0.9),
     ),
     calibrations=(Calibration(1, 40.0, -34.0), Calibration(3, 40.0, -34.4)),
+    enrolment_bounds=(
+        EnrolmentBound(1, 0.85, ()),
+        EnrolmentBound(2, 0.8, tuple(0.9 + tenth / 100 for tenth in range(9))),
+    ),
 )
 
 
-# Two cells of four numbers, and scores relative to how alike a user's references are.
+# Two cells of four numbers, and scores relative to how alike a user's references are; it knows nothing of enrolments,
+# as bundles of old.
 CELLS_DECISION = Decision(
     fusion="mean",
     default_operating_point="balanced",

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from sigedge_runtime import decision, manifest
 from sigedge_runtime._records import parse_json
 from sigedge_runtime.bundle import MANIFEST
-from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
+from sigedge_runtime.decision import Calibration, Decision, EnrolmentBound, OperatingPoint
 from sigedge_runtime.errors import BundleError
 from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Quantization, Rejection, Tensor, is_safe_path
 from sigedge_runtime.matching import COSINE, LocalMatching
@@ -27,6 +27,10 @@ from sigedge_runtime.preprocessing import PreprocessSpec
 SCHEMA: dict[str, Any] = json.loads((files("sigedge_runtime") / "manifest.schema.json").read_text(encoding="utf-8"))
 # A way to match the embeddings of the tiny bundle, which have 8 numbers.
 MATCHING = {"rows": 2, "columns": 2, "reach_rows": 0, "reach_columns": 1}
+BOUNDS = [
+    {"references": 1, "outlier_score": 0.4, "consistency_deciles": []},
+    {"references": 2, "outlier_score": 0.2, "consistency_deciles": [-0.1, 0, 0.1, 0.2, 0.3, 0.3, 0.4, 0.5, 1]},
+]
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -112,6 +116,35 @@ BOTH_REFUSE: dict[str, tuple[Change, str]] = {
     "half a row": (set_at("decision", "matching", to={**MATCHING, "rows": 0.5}), "rows must be int, not float"),
     "a truth as columns": (set_at("decision", "matching", to={**MATCHING, "columns": True}), "int, not bool"),
     "negative reach": (set_at("decision", "matching", to={**MATCHING, "reach_rows": -1}), "reach must be at least 0"),
+    "bounds by name": (set_at("decision", "enrolment_bounds", to="usual"), "must be a list, not str"),
+    "no bounds": (set_at("decision", "enrolment_bounds", to=[]), "enrolment_bounds must not be empty"),
+    "a bound of something else": (
+        set_at("decision", "enrolment_bounds", to=[{**BOUNDS[0], "x": 1}]),
+        r"enrolment_bounds\[0\] has unknown fields x",
+    ),
+    "a bound without deciles": (
+        set_at("decision", "enrolment_bounds", to=[{"references": 1, "outlier_score": 0}]),
+        "lacks consistency_deciles",
+    ),
+    "a bound for nothing": (
+        set_at("decision", "enrolment_bounds", to=[{**BOUNDS[0], "references": 0}]),
+        "references must be at least 1",
+    ),
+    "an outlier beyond all scores": (
+        set_at("decision", "enrolment_bounds", to=[{**BOUNDS[0], "outlier_score": -2.1}]),
+        "outlier_score must be between -2 and 2",
+    ),
+    "eight deciles": (
+        set_at("decision", "enrolment_bounds", to=[{**BOUNDS[1], "consistency_deciles": [0.5] * 8}]),
+        "must hold 9 values for 2 references",
+    ),
+    "a decile beyond all similarities": (
+        set_at("decision", "enrolment_bounds", to=[{**BOUNDS[1], "consistency_deciles": [0.5] * 8 + [1.1]}]),
+        "consistency_deciles must be between -1 and 1",
+    ),
+    "sent back for nothing": (set_at("decision", "sign_again_below", to=0), "sign_again_below must be above 0"),
+    "sent back whatever it is": (set_at("decision", "sign_again_below", to=1.01), "at most 1"),
+    "sent back by name": (set_at("decision", "sign_again_below", to="poor"), "must be float, not str"),
     "no reach": (set_at("decision", "matching", to={**MATCHING, "reach_columns": None}), "int, not null"),
 }
 
@@ -125,6 +158,15 @@ DATACLASSES_REFUSE: dict[str, tuple[Change, str]] = {
     "one calibration twice": (
         lambda d: d["decision"]["calibrations"].append(d["decision"]["calibrations"][0]),
         "twice",
+    ),
+    "one bound twice": (set_at("decision", "enrolment_bounds", to=[BOUNDS[1], BOUNDS[1]]), "twice"),
+    "deciles that fall": (
+        set_at("decision", "enrolment_bounds", 1, "consistency_deciles", to=[0.5] * 8 + [0.4]),
+        "must not fall",
+    ),
+    "deciles of one reference": (
+        set_at("decision", "enrolment_bounds", 0, "consistency_deciles", to=[0.5] * 9),
+        "must hold 0 values for 1 references",
     ),
     "one artefact twice": (lambda d: d["artifacts"].append(d["artifacts"][0]), "twice"),
     "card not listed": (set_at("card", to="OTHER.md"), "files lacks 'OTHER.md'"),
@@ -205,6 +247,43 @@ def test_a_matching_may_be_left_out(change: Change, expected: LocalMatching | No
     assert "matching" in found.to_dict()["decision"], "what is written leaves nothing to be guessed"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("enrolment_bounds", None, None),
+        (
+            "enrolment_bounds",
+            BOUNDS,
+            (EnrolmentBound(1, 0.4, ()), EnrolmentBound(2, 0.2, (-0.1, 0.0, 0.1, 0.2, 0.3, 0.3, 0.4, 0.5, 1.0))),
+        ),
+        ("sign_again_below", None, None),
+        ("sign_again_below", 0.25, 0.25),
+        ("sign_again_below", 1, 1.0),
+    ],
+)
+def test_older_bundles_know_nothing_of_enrolments_and_poor_pictures(
+    name: str, value: object, expected: object, manifest_data: Any
+) -> None:
+    set_at("decision", name, to=value)(manifest_data)
+    Draft202012Validator(SCHEMA).validate(manifest_data)
+    found = read(manifest_data)
+    assert getattr(found.verification, name) == expected
+    assert Manifest.from_json(found.to_json()) == found
+    if value is None:
+        del manifest_data["decision"][name]
+        Draft202012Validator(SCHEMA).validate(manifest_data)
+        assert read(manifest_data) == found
+
+
+def test_a_consistency_weight_needs_bounds_for_two_references() -> None:
+    points = tuple(OperatingPoint("a", count, 0.5, 0.1, 0.1) for count in (1, 2))
+    rule = Decision("mean", "a", points, (Calibration(1, 1.0, 0.0), Calibration(2, 1.0, 0.0)), 0.5)
+    two = EnrolmentBound(2, 0.2, (0.0,) * 9)
+    assert replace(rule, enrolment_bounds=(two,)).enrolment_bound(1) == two
+    with pytest.raises(ValueError, match="consistency_weight needs every entry for 2 references"):
+        replace(rule, enrolment_bounds=(EnrolmentBound(1, 0.4, ()),))
+
+
 def test_a_whole_number_counts_as_a_float(manifest_data: dict[str, Any]) -> None:
     manifest_data["decision"]["operating_points"][0]["threshold"] = 1
     threshold = read(manifest_data).decision.operating_points[0].threshold
@@ -279,6 +358,7 @@ def test_no_value_anywhere_crashes_the_reader(data: st.DataObject, manifest_data
         ("operating_point", OperatingPoint),
         ("calibration", Calibration),
         ("matching", LocalMatching),
+        ("enrolment_bound", EnrolmentBound),
         ("decision", Decision),
         ("preprocess", PreprocessSpec),
         (None, Manifest),
@@ -355,6 +435,14 @@ def test_the_calibration_is_chosen_likewise(count: int, slope: float) -> None:
     assert RULE.calibration(count).slope == slope
 
 
+@pytest.mark.parametrize(("count", "chosen"), [(1, 1), (2, 2), (3, 2), (4, 4), (50, 4)])
+def test_the_enrolment_bound_is_chosen_likewise(count: int, chosen: int) -> None:
+    bounds = tuple(EnrolmentBound(one, 0.0, (0.5,) * 9 if one > 1 else ()) for one in (2, 1, 4))
+    found = replace(RULE, enrolment_bounds=bounds).enrolment_bound(count)
+    assert found is not None and found.references == chosen
+    assert RULE.enrolment_bound(count) is None
+
+
 def test_an_unknown_operating_point_lists_the_known() -> None:
     assert RULE.names == ("a", "b")
     with pytest.raises(BundleError, match="no operating point 'c'; choose one of a, b"):
@@ -362,10 +450,15 @@ def test_an_unknown_operating_point_lists_the_known() -> None:
 
 
 def test_a_decision_survives_the_way_through_a_dictionary() -> None:
-    for rule in (RULE, replace(RULE, matching=LocalMatching(2, 2, 0, 1))):
+    bounds = (EnrolmentBound(1, -0.3, ()), EnrolmentBound(3, 0.2, (0.5,) * 9))
+    for rule in (
+        RULE,
+        replace(RULE, matching=LocalMatching(2, 2, 0, 1), enrolment_bounds=bounds, sign_again_below=0.3),
+    ):
         assert Decision.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
     older = RULE.to_dict()
-    del older["matching"]
+    for optional in ("matching", "enrolment_bounds", "sign_again_below"):
+        del older[optional]
     assert Decision.from_dict(older) == RULE
     with pytest.raises(BundleError, match=r"the checkpoint's decision\.fusion must be str"):
         Decision.from_dict({**RULE.to_dict(), "fusion": 3}, "the checkpoint's decision")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
 from sigedge_runtime.errors import BundleError, EngineError
 from sigedge_runtime.matching import LocalMatching
-from sigedge_runtime.scoring import fuse_groups, probability, score, scores
+from sigedge_runtime.scoring import fuse_groups, log_likelihood_ratio, probability, score, scores, scores_among
 
 Matrix = NDArray[np.float32]
 CELLS = LocalMatching(1, 2, 0, 1)
@@ -117,6 +117,27 @@ def test_a_consistency_that_is_known_is_not_worked_out_again(matrix: Matrix, dec
     assert float((plain - taken)[0]) == pytest.approx(decision.consistency_weight * (known - own[0]), abs=1e-9)
 
 
+@settings(max_examples=25)
+@given(embeddings(), rules)
+def test_among_references_each_is_scored_against_the_rest(matrix: Matrix, decision: Decision) -> None:
+    prepared, count = decision.similarity.prepare(matrix), len(matrix)
+    consistency, found = scores_among(prepared, decision)
+    assert consistency == pytest.approx(
+        float(decision.similarity.consistencies(prepared, np.array([count]))[0]), abs=1e-5
+    )
+    alone = [score(matrix[row], np.delete(matrix, row, axis=0), decision) for row in range(count)]
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_two_references_are_equally_unlike_one_another() -> None:
+    rng = np.random.default_rng(0)
+    for matching in (None, LocalMatching(2, 2, 1, 1)):
+        decision = rule("mean_max", 0.5, matching)
+        prepared = decision.similarity.prepare(rng.normal(size=(2, 16)))
+        consistency, (first, second) = scores_among(prepared, decision)
+        assert first == second == consistency
+
+
 def test_scores_by_hand() -> None:
     references = np.array([[1, 0], [0, 2]], np.float32)
     query = np.array([3, 0], np.float32)
@@ -155,6 +176,15 @@ def test_a_probability_is_one(found: float, slope: float, intercept: float) -> N
 def test_probabilities_by_hand(logit: float, expected: float) -> None:
     assert probability(logit / 4, Calibration(1, 4.0, 0.0)) == pytest.approx(expected)
     assert probability(0.0, Calibration(1, 4.0, logit)) == pytest.approx(expected)
+
+
+@given(st.floats(-2, 2), st.floats(0.01, 40), st.floats(-40, 40))
+def test_the_likelihood_ratio_is_the_odds_at_equal_priors(found: float, slope: float, intercept: float) -> None:
+    calibration = Calibration(1, slope, intercept)
+    ratio, chance = log_likelihood_ratio(found, calibration), probability(found, calibration)
+    assert (ratio > 0) >= (chance > 0.5) and (ratio < 0) >= (chance < 0.5)
+    if abs(ratio) < 15:  # beyond it, 1 less the probability has too few digits left
+        assert math.log(chance / (1 - chance)) == pytest.approx(ratio, abs=1e-6)
 
 
 def test_scores_are_plain_floats() -> None:

@@ -236,7 +236,9 @@ def test_a_verdict_tells_everything(verifier: Verifier, draw: Draw) -> None:
     assert (verdict.references, verdict.operating_point) == (3, "balanced")
     # Three references: the threshold and the calibration measured with three.
     assert verdict.threshold == pytest.approx(0.86)
-    assert verdict.probability == pytest.approx(1 / (1 + math.exp(-(40 * verdict.score - 34.4))))
+    assert verdict.log_likelihood_ratio == pytest.approx(40 * verdict.score - 34.4)
+    assert verdict.probability == pytest.approx(1 / (1 + math.exp(-verdict.log_likelihood_ratio)))
+    assert (verdict.sign_again, verdict.remedy, verdict.quality_index) == (False, "", 1.0)
     assert verdict.identity == verifier.identity
     data = json.loads(json.dumps(verdict.to_dict()))
     assert data["accepted"] is True and data["quality"]["usable"] is True
@@ -292,6 +294,78 @@ def test_enrolling_again_adds_or_replaces(verifier: Verifier, draw: Draw) -> Non
     assert verifier.enroll("ada", [draw(0, 8)], replace=True).templates == 1
     assert verifier.verify("ada", draw(0, 9)).references == 1
     assert json.loads(json.dumps(first.to_dict()))["identity"] == verifier.identity
+
+
+def test_guidance_is_on_all_references_of_the_user(verifier: Verifier, draw: Draw, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.png"
+    cv2.imwrite(str(stranger), draw(1, 0))
+    first = verifier.enroll("ada", genuine(draw, 0)).guidance
+    assert (first.references, first.consistency_tenth, first.outliers, first.advised) == (3, 10, (), None)
+    second = verifier.enroll("ada", [stranger])
+    assert (second.templates, second.guidance.references, second.guidance.outliers) == (4, 4, (3,))
+    assert second.guidance.consistency_tenth == 1
+    assert any(f"Reference 4 of 4 ({stranger}) resembles" in sentence for sentence in second.guidance.sentences)
+    third = verifier.enroll("ada", [draw(0, 3)]).guidance
+    assert third.outliers == (3,)
+    assert any("Reference 4 of 5 resembles" in sentence for sentence in third.sentences)
+    again = verifier.enroll("ada", [draw(0, 4), draw(0, 5)], replace=True).guidance
+    assert (again.references, again.outliers, again.measured.references) == (2, (), 1)
+    assert again.advised is not None and again.advised.references == 3
+    assert json.loads(json.dumps(second.to_dict()))["guidance"]["outliers"] == [3]
+
+
+def test_guidance_tells_the_errors_of_the_operating_point(master_bundle: Path, draw: Draw) -> None:
+    with Verifier.open(master_bundle, operating_point="high-security", selftest=False) as strict:
+        assert strict.enroll("ada", [draw(0, 0)]).guidance.measured.frr == 0.9
+
+
+def test_guidance_of_an_older_bundle_names_no_outliers(cells_bundle: Path, draw: Draw) -> None:
+    with Verifier.open(cells_bundle, selftest=False) as verifier:
+        guidance = verifier.enroll("ada", [*genuine(draw, 0), draw(1, 0)]).guidance
+        assert (guidance.outliers, guidance.consistency_tenth) == (None, None)
+        references = verifier.store.templates("ada", verifier.identity)
+        consistencies = verifier.manifest.verification.similarity.consistencies(references, np.array([4]))
+        assert guidance.consistency == pytest.approx(consistencies[0], abs=1e-6)
+
+
+@pytest.fixture
+def asking(bundle_folder: Path, sign_off: Callable[..., None]) -> Iterator[Verifier]:
+    """A verifier that sends poor pictures back."""
+    with Bundle.open(bundle_folder) as bundle:
+        decision = replace(bundle.manifest.verification, sign_again_below=0.9)
+    sign_off(bundle_folder, decision=decision)
+    with Verifier.open(bundle_folder) as opened:
+        yield opened
+
+
+def test_a_poor_picture_is_asked_for_again_whatever_its_score(asking: Verifier, draw: Draw) -> None:
+    asking.enroll("ada", genuine(draw, 0))
+    blurred = cv2.GaussianBlur(draw(0, 5), (0, 0), 2)
+    verdict = asking.verify("ada", blurred)
+    assert verdict.score >= verdict.threshold and verdict.quality.usable
+    assert (verdict.accepted, verdict.sign_again) == (False, True)
+    assert verdict.quality_index < 0.9 and "The strokes are blurred; hold" in verdict.remedy
+    assert not asking.compare(genuine(draw, 0), asking.embed(blurred)).accepted
+    found = asking.identify(blurred)
+    assert (found.sign_again, found.remedy, found.quality_index) == (True, verdict.remedy, verdict.quality_index)
+    assert found.candidates[0].score >= found.candidates[0].threshold and not found.candidates[0].accepted
+    assert json.loads(json.dumps(verdict.to_dict()))["sign_again"] is True
+    assert json.loads(json.dumps(found.to_dict()))["sign_again"] is True
+
+
+def test_a_good_picture_is_not_asked_for_again(asking: Verifier, draw: Draw) -> None:
+    asking.enroll("ada", genuine(draw, 0))
+    verdict = asking.verify("ada", draw(0, 5))
+    assert (verdict.accepted, verdict.sign_again, verdict.remedy) == (True, False, "")
+    assert asking.identify(draw(0, 5)).candidates[0].accepted
+    with pytest.raises(QualityError):
+        asking.verify("ada", BLANK)
+
+
+def test_without_a_bound_a_poor_picture_is_decided_on(verifier: Verifier, draw: Draw) -> None:
+    verifier.enroll("ada", genuine(draw, 0))
+    verdict = verifier.verify("ada", cv2.GaussianBlur(draw(0, 5), (0, 0), 2))
+    assert verdict.accepted and not verdict.sign_again and verdict.quality_index < 0.9
 
 
 def test_enrolment_is_all_or_nothing(verifier: Verifier, draw: Draw, tmp_path: Path) -> None:
@@ -386,6 +460,7 @@ def test_identify_scores_as_verify_does(verifier: Verifier, draw: Draw) -> None:
         verdict = verifier.verify(candidate.user, draw(1, 9))
         assert candidate.score == pytest.approx(verdict.score, abs=1e-6)
         assert candidate.probability == pytest.approx(verdict.probability, abs=1e-4)
+        assert candidate.log_likelihood_ratio == pytest.approx(verdict.log_likelihood_ratio, abs=1e-3)
         assert (candidate.threshold, candidate.accepted) == (verdict.threshold, verdict.accepted)
 
 

@@ -298,6 +298,33 @@ class TestDecision:
         assert figures["eer_skilled_1"] == equal_error_rate(first.of(GENUINE), first.of(SKILLED))
         assert figures != validation_figures(records, rows, seed=0)
 
+    @pytest.mark.parametrize("matching", [None, CELLS])
+    def test_enrolment_bounds_are_what_is_usual(self, matching: LocalMatching | None) -> None:
+        records, rows = population(0.6, 0.9, signers=6)
+        decision = fit_decision(records, rows, seed=0, matching=matching)
+        bounds = decision.enrolment_bounds
+        assert bounds is not None
+        assert [bound.references for bound in bounds] == [point.references for point in decision.operating_points[::3]]
+        prepared = decision.similarity.prepare(rows)
+        for bound in bounds:
+            protocol = make_protocol(records, bound.references, seed=0)
+            genuine = score_trials(
+                protocol, rows, decision.fusion, decision.consistency_weight, decision.similarity
+            ).of(GENUINE)
+            beyond = genuine < bound.outlier_score, genuine <= bound.outlier_score + 1e-9
+            assert beyond[0].mean() <= 0.01 <= beyond[1].mean() + 1 / len(genuine)
+            if bound.references == 1:
+                continue
+            references = np.stack([prepared[list(draw.references)] for draw in protocol.draws])
+            sizes = np.full(len(references), bound.references)
+            found = decision.similarity.consistencies(references.reshape(-1, rows.shape[1]), sizes)
+            for tenth, decile in enumerate(bound.consistency_deciles, 1):
+                beyond = found < decile - 1e-6, found <= decile + 1e-6
+                assert beyond[0].mean() <= tenth / 10 <= beyond[1].mean() + 1 / len(found)
+
+    def test_nobody_is_sent_back_before_it_was_measured(self) -> None:
+        assert fit_decision(*population(0.6, 0.9, signers=3), seed=0).sign_again_below is None
+
     def test_strokes_that_move_are_forgiven_by_a_matching_with_reach(self) -> None:
         records, rows = population(0.3, 0.6, signers=4)
         moved = np.zeros((len(rows), 8, 4), np.float32)
