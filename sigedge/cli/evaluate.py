@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -24,11 +24,12 @@ from sigedge.cli.types import (
 
 if TYPE_CHECKING:
     from sigedge.data.splits import Part
+    from sigedge.evaluation.bundle import Evaluation
 
 COLUMNS = ("references", "EER skilled", "95 %", "EER random", "EER per signer", "FRR at FAR 1 %", "AUC")
 
 
-@guard(kept="Canvases made so far stay in the cache; the same command goes on from there.")
+@guard(kept="Canvases and embeddings made so far stay in the cache; the same command goes on from there.")
 def evaluate(
     bundle: BundleArgument = None,
     *,
@@ -49,6 +50,19 @@ def evaluate(
     fold: FoldOption = 0,
     seed: SeedOption = 0,
     bootstrap: Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of signers.")] = 2000,
+    protocol: Annotated[
+        Path | None,
+        typer.Option(
+            "--protocol", help="File of the trials: made when missing, else followed.", show_default="in the cache"
+        ),
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Measure the error rates on distorted queries too.")
+    ] = False,
+    robustness_signers: Annotated[
+        int, typer.Option("--robustness-signers", min=1, help="Signers to distort the queries of.")
+    ] = 20,
+    report: Annotated[Path | None, typer.Option("--report", help="HTML page to write.", show_default=False)] = None,
     models: Annotated[Path, typer.Option("--models", help="Folder of a system's checkpoints.")] = WEIGHTS,
     cache: CacheOption = DEFAULT_CACHE,
     json: JsonOption = None,
@@ -61,14 +75,18 @@ def evaluate(
     from sigedge.systems import has_system
     from sigedge_runtime.errors import DataError
 
+    output = Output(json)
     if bundle is not None and not bundle.exists() and has_system(bundle.name):
-        _evaluate_system(Output(json), bundle.name, models, index, cache)
+        if report or protocol or robustness:
+            raise DataError(f"{bundle.name} is no bundle; leave --report, --protocol and --robustness out.")
+        _evaluate_system(output, bundle.name, models, index, cache)
         return
     if index is None:
         raise DataError("There is nothing to score BUNDLE on; name an index.csv or a folder with --index.")
     counts = parse_counts(refs, "--refs")
     wanted = [dataset] if dataset else []
-    result = evaluate_bundle(
+    write_page = _page_writer(output, report)
+    evaluation = evaluate_bundle(
         bundle,
         read_part(index, wanted, cast("Part", split), splits=splits, fold=fold),
         reference_counts=counts,
@@ -77,13 +95,29 @@ def evaluate(
         threads=threads,
         split=split,
         cache=cache,
+        protocol=protocol,
+        robustness_signers=robustness_signers if robustness else 0,
         seed=seed,
         bootstrap=bootstrap,
     )
+    result = evaluation.result
     result["meta"]["fold"] = fold
-    output = Output(json)
     show(output, result)
     output.result(result)
+    write_page(evaluation)
+
+
+def _page_writer(output: Output, path: Path | None) -> Callable[[Evaluation], None]:
+    """What writes the report, if one was asked for; what it needs is missed before hours of work, not after."""
+    if path is None:
+        return lambda _: None
+    from sigedge.evaluation.report import write_report
+
+    def write(evaluation: Evaluation) -> None:
+        write_report(path, evaluation)
+        output.say(f"Report: {path}", "green")
+
+    return write
 
 
 def _evaluate_system(output: Output, name: str, models: Path, index: Path | None, cache: Path) -> None:

@@ -7,14 +7,12 @@ the spec, the preprocessing code and the OpenCV version. A renamed file is found
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import compress, islice
+from itertools import compress
 from pathlib import Path
-from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +20,7 @@ from sigedge.data.duplicates import first_of_each
 from sigedge.data.images import pixel_hash, to_grey
 from sigedge.data.progress import track
 from sigedge.data.records import ReadReport, Record, SkippedFile
-from sigedge.data.shards import Entry, read_entries, write_shard
+from sigedge.data.shards import Entry, code_digest, in_chunks, read_entries, write_shard
 from sigedge_runtime import preprocessing, quality
 from sigedge_runtime.errors import ImageError
 from sigedge_runtime.images import read_image
@@ -30,7 +28,6 @@ from sigedge_runtime.preprocessing import PreprocessSpec, harmonise
 from sigedge_runtime.quality import Quality
 
 CHUNK = 256
-Item = TypeVar("Item")
 DEFAULT_FOLDER = Path(".cache") / "canvases"
 
 
@@ -102,7 +99,7 @@ class CanvasCache:
         entries = read_entries(self.folder, set(keys.values()))
         missing = {key: record for record, key in keys.items() if key not in entries}
         reasons: dict[str, str] = {}
-        for chunk in _chunks(track(list(missing.items()), "Preprocessing", enabled=progress), self._chunk):
+        for chunk in in_chunks(track(list(missing.items()), "Preprocessing", enabled=progress), self._chunk):
             fresh = self._prepare(chunk, reasons)
             if fresh:
                 write_shard(self.folder, fresh)
@@ -144,16 +141,6 @@ def _file_hashes(records: Sequence[Record]) -> tuple[dict[Record, str], list[Ski
     return keys, unreadable
 
 
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
 @cache
 def _code_digest() -> str:
-    """Digest of the code that makes canvases: a cache must not outlive it."""
-    digest = hashlib.sha256(cv2.__version__.encode())
-    for module in (preprocessing, quality):
-        digest.update(Path(str(module.__file__)).read_bytes())
-    return digest.hexdigest()
+    return code_digest(preprocessing, quality)

@@ -7,17 +7,24 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_runtime.atomic import atomic_path
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.quality import Measurements, Quality, QualityIssue
+
+Item = TypeVar("Item")
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a half-written or altered shard may raise."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +49,50 @@ def write_shard(folder: Path, entries: dict[str, Entry]) -> Path:
         DataError: the folder cannot be written.
     """
     keys = sorted(entries)
+    return write_arrays(
+        folder,
+        keys,
+        canvases=np.stack([entries[key].canvas for key in keys]),
+        qualities=np.array([json.dumps(entries[key].quality.to_dict()) for key in keys]),
+        pixels=np.array([entries[key].pixels for key in keys]),
+    )
+
+
+def write_arrays(folder: Path, keys: list[str], **columns: NDArray[Any]) -> Path:
+    """Store columns, row i of each for key i, as one compressed file, atomically; the name follows from the keys.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
     path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.npz"
     try:
         with atomic_path(path, durable=False) as partial, partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                keys=np.array(keys),
-                canvases=np.stack([entries[key].canvas for key in keys]),
-                qualities=np.array([json.dumps(entries[key].quality.to_dict()) for key in keys]),
-                pixels=np.array([entries[key].pixels for key in keys]),
-            )
+            np.savez_compressed(file, keys=np.array(keys), **columns)
     except OSError as error:
-        raise DataError(f"The canvas cache {folder} cannot be written ({error}); choose another folder.") from error
+        raise DataError(f"The cache {folder} cannot be written ({error}); choose another folder.") from error
     return path
+
+
+def in_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`, the last one shorter: what an interruption may lose is one of them."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def code_digest(*modules: ModuleType) -> str:
+    """Digest of the code that makes what is cached, and of OpenCV's version: a cache must not outlive them."""
+    digest = hashlib.sha256(cv2.__version__.encode())
+    for module in modules:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()
 
 
 def read_entries(folder: Path, wanted: Set[str]) -> dict[str, Entry]:
     """Load the wanted entries of a folder; damaged files are passed over, so that they are written anew."""
     entries: dict[str, Entry] = {}
     for path in sorted(folder.glob("*.npz")):
-        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        with contextlib.suppress(*DAMAGED):
             entries.update(_read_shard(path, wanted))
     return entries
 

@@ -79,7 +79,11 @@ def turned(image: Image, degrees: float) -> Image:
     size = (math.ceil(height * sine + width * cosine), math.ceil(height * cosine + width * sine))
     for axis, (new, old) in enumerate(((size[0], width), (size[1], height))):
         matrix[axis, 2] += (new - old) / 2
+    paper = border_colour(image)
+    return np.asarray(cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderValue=paper), np.uint8)
+
+
+def border_colour(image: Image) -> tuple[float, ...]:
+    """Median of the pixels along the border of a uint8 image, by channel: the colour of its paper."""
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    paper = np.median(border, axis=0)
-    colour = tuple(float(value) for value in np.atleast_1d(paper))
-    return np.asarray(cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderValue=colour), np.uint8)
+    return tuple(float(value) for value in np.atleast_1d(np.median(border, axis=0)))

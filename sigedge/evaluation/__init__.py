@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sigedge.evaluation.bootstrap import PairedDifference, paired_eer_difference
-from sigedge.evaluation.bundle import evaluate_bundle
+from sigedge.evaluation.bundle import Evaluation, evaluate_bundle
 from sigedge.evaluation.evaluate import evaluate_embeddings
 from sigedge.evaluation.leaks import measure_leaks
 from sigedge.evaluation.protocol import Protocol, make_protocol
@@ -11,6 +11,7 @@ from sigedge.evaluation.results import read_result, write_result
 from sigedge.evaluation.trials import TrialScores, reference_swap_auc, score_trials
 
 __all__ = [
+    "Evaluation",
     "PairedDifference",
     "Protocol",
     "TrialScores",

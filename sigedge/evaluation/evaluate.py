@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sigedge.data.records import Record
 from sigedge.evaluation import metrics
 from sigedge.evaluation.bootstrap import RESAMPLES, Interval, SignerCurves, percentile_interval, resample_weights
 from sigedge.evaluation.metrics import Floats
-from sigedge.evaluation.protocol import Protocol, make_protocol
+from sigedge.evaluation.protocol import Protocol, distinct_counts, make_protocol
 from sigedge.evaluation.results import provenance
 from sigedge.evaluation.trials import (
     GENUINE,
@@ -24,11 +25,31 @@ from sigedge.evaluation.trials import (
     score_trials,
 )
 from sigedge_runtime.decision import Decision
-from sigedge_runtime.errors import DataError
 from sigedge_runtime.matching import COSINE
 
 REFERENCE_COUNTS = (1, 5, 10)
 DET_FARS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scored trials: what figures and plots are made of, and too much for a result file.
+
+    Attributes:
+        protocols: the trials, by number of references.
+        trials: their scores, by number of references in rising order.
+        decision: thresholds and calibration fixed beforehand; None without.
+        fusion: of the similarities to the references.
+        consistency_weight: as in `score_trials`.
+        reference_swap_auc: see `trials.reference_swap_auc`; of the largest number of references that has one.
+    """
+
+    protocols: Mapping[int, Protocol]
+    trials: Mapping[int, TrialScores]
+    decision: Decision | None
+    fusion: str
+    consistency_weight: float
+    reference_swap_auc: float | None
 
 
 def evaluate_embeddings(
@@ -66,32 +87,60 @@ def evaluate_embeddings(
         DataError: there is no record, the embeddings do not fit, or a stored protocol is of other records.
         EngineError: an embedding is zero or not finite.
     """
-    if not reference_counts:
-        raise DataError("No number of references is asked for; name at least one, for example 1.")
+    given, counts = protocols or {}, distinct_counts(reference_counts)
+    drawn = {count: given.get(count) or make_protocol(records, count, seed=seed) for count in counts}
+    scores = score_records(records, embeddings, drawn, fusion=fusion, decision=decision)
+    return describe(scores, records, leak_gates=leak_gates, seed=seed, bootstrap=bootstrap)
+
+
+def score_records(
+    records: Sequence[Record],
+    embeddings: Embeddings,
+    protocols: Mapping[int, Protocol],
+    *,
+    fusion: str | None = None,
+    decision: Decision | None = None,
+) -> Scores:
+    """Score the trials of protocols; arguments and errors as in `evaluate_embeddings`."""
     fusion = fusion or (decision.fusion if decision else "mean")
     weight = decision.consistency_weight if decision else 0.0
     matching = decision.similarity if decision else COSINE
-    result: dict[str, Any] = {
+    trials, swap = {}, None
+    for count, protocol in sorted(protocols.items()):
+        protocol.require_items(records)
+        trials[count] = score_trials(protocol, embeddings, fusion, weight, matching)
+        area = reference_swap_auc(protocol, embeddings, fusion, matching)
+        swap = swap if area is None else area
+    return Scores(protocols, trials, decision, fusion, weight, swap)
+
+
+def describe(
+    scores: Scores,
+    records: Sequence[Record],
+    *,
+    leak_gates: Mapping[str, float | None] | None = None,
+    seed: int = 0,
+    bootstrap: int = RESAMPLES,
+) -> dict[str, Any]:
+    """The result of scored trials; arguments and what it returns as in `evaluate_embeddings`."""
+    gates = {"background_ink_auc": None, "skeleton_auc": None, **(leak_gates or {})}
+    blocks = {
+        str(count): {
+            **figures(trials, decision=scores.decision, references=count, seed=seed, bootstrap=bootstrap),
+            "left_out": len(scores.protocols[count].left_out),
+        }
+        for count, trials in scores.trials.items()
+    }
+    return {
         "dataset": ", ".join(sorted({record.dataset for record in records})),
         "images": len(records),
         "signers": len({record.identity for record in records}),
-        "fusion": fusion,
-        "consistency_weight": weight,
-        "references": {},
+        "fusion": scores.fusion,
+        "consistency_weight": scores.consistency_weight,
+        "references": blocks,
+        "leak_gates": {**gates, "reference_swap_auc": scores.reference_swap_auc},
+        "meta": provenance(seed=seed, bootstrap=bootstrap),
     }
-    swap = None
-    for count in sorted(set(reference_counts)):
-        protocol = (protocols or {}).get(count) or make_protocol(records, count, seed=seed)
-        protocol.require_items(records)
-        trials = score_trials(protocol, embeddings, fusion, weight, matching)
-        block = figures(trials, decision=decision, references=count, seed=seed, bootstrap=bootstrap)
-        result["references"][str(count)] = {**block, "left_out": len(protocol.left_out)}
-        area = reference_swap_auc(protocol, embeddings, fusion, matching)
-        swap = swap if area is None else area
-    gates = {"background_ink_auc": None, "skeleton_auc": None, **(leak_gates or {})}
-    result["leak_gates"] = {**gates, "reference_swap_auc": swap}
-    result["meta"] = provenance(seed=seed, bootstrap=bootstrap)
-    return result
 
 
 def figures(
@@ -116,7 +165,7 @@ def figures(
     genuine = trials.of(GENUINE)
     forged = trials.of(SKILLED)
     intervals = _intervals(skilled, random, seed, bootstrap)
-    worst_first = sorted(_signer_eers(trials), reverse=True)
+    worst_first = sorted(signer_eers(trials).values(), reverse=True)
     return {
         "signers": len(trials.names),
         "trials": {
@@ -135,7 +184,7 @@ def figures(
         "det": _detection_curve(genuine, forged),
         "min_cllr": _of_both(metrics.min_cllr, genuine, forged),
         "cllr": _calibrated_cllr(genuine, forged, decision, references),
-        **_at_operating_points(trials, decision, references),
+        **at_operating_points(trials, decision, references),
     }
 
 
@@ -157,10 +206,14 @@ def _intervals(skilled: TrialScores, random: TrialScores, seed: int, bootstrap: 
     return found
 
 
-def _signer_eers(trials: TrialScores) -> list[float]:
-    """EER of each signer that has genuine and forged queries."""
-    pairs = ((trials.of(GENUINE, i), trials.of(SKILLED, i)) for i in range(len(trials.names)))
-    return [metrics.equal_error_rate(genuine, forged) for genuine, forged in pairs if len(genuine) and len(forged)]
+def signer_eers(trials: TrialScores) -> dict[str, float]:
+    """EER against skilled forgeries of each signer that has genuine and forged queries, by identity."""
+    found = {}
+    for number, name in enumerate(trials.names):
+        genuine, forged = trials.of(GENUINE, number), trials.of(SKILLED, number)
+        if len(genuine) and len(forged):
+            found[name] = metrics.equal_error_rate(genuine, forged)
+    return found
 
 
 def _calibrated_cllr(genuine: Floats, forged: Floats, decision: Decision | None, references: int) -> float | None:
@@ -172,7 +225,8 @@ def _calibrated_cllr(genuine: Floats, forged: Floats, decision: Decision | None,
     return metrics.cllr(*ratios)
 
 
-def _at_operating_points(trials: TrialScores, decision: Decision | None, references: int) -> dict[str, Any]:
+def at_operating_points(trials: TrialScores, decision: Decision | None, references: int) -> dict[str, Any]:
+    """Rates of every kind of trial at each threshold fixed beforehand, as `figures` returns them."""
     if decision is None:
         return {"operating_points": {}, "operating_point": None}
     points = {}

@@ -19,7 +19,8 @@ from sigedge.data.cache import DEFAULT_FOLDER
 from sigedge.data.pairs import Negatives, make_duplets
 from sigedge.data.splits import Part
 from sigedge.data.upright import harmonise_upright, turned
-from sigedge.evaluation.bundle import acquire, embed_canvases
+from sigedge.evaluation.bundle import acquire
+from sigedge.evaluation.embeddings import embed_canvases
 from sigedge.evaluation.evaluate import evaluate_embeddings
 from sigedge.evaluation.pairs import Accepted, DifferenceRule, PairClassifier, PairRule
 from sigedge.evaluation.protocol import make_protocol
@@ -78,7 +79,7 @@ class Deployed:
         records = read_index(data / "index.csv", dataset)
         chosen = split_records(records, dataset, part, load_splits(data / "splits.json"), fold=fold)
         canvases = acquire(chosen, self.cache).canvases
-        return canvases.records, embed_canvases(self.engine, canvases)
+        return canvases.records, embed_canvases(self.engine, canvases.canvases)
 
     def facts(self) -> dict[str, Any]:
         """What was measured, for the provenance of a result."""

@@ -79,14 +79,28 @@ class Protocol:
             DataError: the text is no stored protocol of this version.
         """
         try:
-            content = json.loads(text)
-            if content.pop("format_version") != FORMAT_VERSION:
+            return cls.from_dict(json.loads(text))
+        except ValueError as error:
+            raise DataError(f"This is no stored protocol ({error}); draw it again from the records.") from error
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Protocol:
+        """The protocol of the decoded JSON of `to_json`.
+
+        Raises:
+            DataError: it is none of this version, or is damaged.
+        """
+        try:
+            fields = dict(content)
+            if fields.pop("format_version") != FORMAT_VERSION:
                 raise ValueError("another format version")
-            draws = tuple(_draw_from(entry) for entry in content.pop("draws"))
-            items, left_out = tuple(content.pop("items")), tuple(content.pop("left_out"))
-            return cls(**content, items=items, draws=draws, left_out=left_out)
+            draws = tuple(_draw_from(entry) for entry in fields.pop("draws"))
+            items, left_out = _texts(fields.pop("items")), _texts(fields.pop("left_out"))
+            protocol = cls(**fields, items=items, draws=draws, left_out=left_out)
+            _require_consistent(protocol)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"This is no stored protocol ({error}); draw it again from the records.") from error
+        return protocol
 
     def require_items(self, records: Sequence[Record]) -> None:
         """Raise `DataError` unless the protocol was drawn from exactly these records in this order."""
@@ -128,6 +142,17 @@ def make_protocol(records: Sequence[Record], references: int, *, seed: int = 0, 
     return Protocol(references, seed, tuple(map(item_name, records)), tuple(made), left_out)
 
 
+def distinct_counts(counts: Sequence[int]) -> list[int]:
+    """Numbers of references in rising order, each once.
+
+    Raises:
+        DataError: there is none.
+    """
+    if not counts:
+        raise DataError("No number of references is asked for; name at least one, for example 1.")
+    return sorted(set(counts))
+
+
 def item_name(record: Record) -> str:
     """Name of a record inside a stored protocol: the same on every machine."""
     return f"{record.identity}/{record.label}/{record.path.name}"
@@ -160,4 +185,22 @@ def _queries(rows: list[int], references: tuple[int, ...]) -> tuple[int, ...]:
 
 def _draw_from(entry: dict[str, Any]) -> Draw:
     rows = {name: tuple(entry[name]) for name in ("references", "genuine", "skilled", "random")}
-    return Draw(signer=entry["signer"], **rows)
+    return Draw(signer=str(entry["signer"]), **rows)
+
+
+def _texts(entries: Any) -> tuple[str, ...]:
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise ValueError("names are missing")
+    return tuple(entries)
+
+
+def _require_consistent(protocol: Protocol) -> None:
+    """Refuse what would fail later, or be scored wrongly: numbers that are none, and rows that no item has."""
+    if type(protocol.references) is not int or type(protocol.seed) is not int or protocol.references < 1:
+        raise ValueError("the number of references or the seed is none")
+    for draw in protocol.draws:
+        rows = (*draw.references, *draw.genuine, *draw.skilled, *draw.random)
+        if len(draw.references) != protocol.references or not all(type(row) is int for row in rows):
+            raise ValueError(f"a draw of {draw.signer} is damaged")
+        if min(rows) < 0 or max(rows) >= len(protocol.items):
+            raise ValueError(f"a draw of {draw.signer} names rows that are not there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,35 @@ def test_evaluate_writes_every_figure_by_references(run, dataset: Path, master_b
     assert {"background_ink_auc", "reference_swap_auc", "skeleton_auc"} <= found["leak_gates"].keys()
     assert found["artifact"] == "tiny-int8-tflite" and found["split"] == "test" and found["meta"]["fold"] == 0
     assert "EER skilled" in result.stdout and "Leak gates" in result.stdout
+
+
+def test_evaluate_writes_a_page_and_keeps_its_trials(
+    run, dataset: Path, master_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("sklearn", "matplotlib", "jinja2"):
+        pytest.importorskip(module)
+    from sigedge.evaluation.distortions import DISTORTIONS
+
+    rotation = replace(DISTORTIONS[0], ladder={"0": None, "10": 10.0})
+    monkeypatch.setattr("sigedge.evaluation.robustness.DISTORTIONS", (rotation,))
+    options = ("--refs", "2", "--bootstrap", 20, "--cache", tmp_path / "cache", "--protocol", tmp_path / "trials.json")
+    asked = ("--robustness", "--robustness-signers", 2, "--report", tmp_path / "page.html", "--json", "-")
+    result = run("evaluate", master_bundle, "--index", dataset, *options, *asked)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["robustness"]["references"] == 2 and found["robustness"]["signers"] == 2
+    page = (tmp_path / "page.html").read_text()
+    assert found["meta"]["protocol_sha256"] in page and "Rotation" in page and "page.html" in result.stderr
+    assert json.loads((tmp_path / "trials.json").read_text())[0]["references"] == 2
+    damaged = tmp_path / "trials.json"
+    damaged.write_text("nothing")
+    result = run("evaluate", master_bundle, "--index", dataset, *options)
+    assert result.exit_code == 2 and "holds no stored protocol" in result.stderr
+
+
+def test_a_system_has_no_page_of_a_bundle(run, tmp_path: Path) -> None:
+    result = run("evaluate", "cgan", "--report", tmp_path / "page.html")
+    assert result.exit_code == 2 and "cgan is no bundle; leave --report" in result.stderr
 
 
 def test_bench_measures_each_engine_in_processes_of_their_own(run, master_bundle: Path, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""A small evaluated set whose verifier is known: embeddings with a signer's direction, forgeries off it."""
+"""Small evaluated sets: embeddings with a signer's direction and forgeries off it, and drawn images of four hands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -45,3 +46,26 @@ def known() -> Callable[..., Known]:
         return records, np.array(rows, np.float32)
 
     return make
+
+
+def hands() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Four signers with a shape of their own; their forgers get it less right."""
+    for signer in range(4):
+        shape = np.random.default_rng(signer).integers(20, 100, 12)
+        for label, count, error in (("genuine", 6, 4), ("forged", 5, 14)):
+            for sample in range(count):
+                rng = np.random.default_rng([signer, sample, error])
+                heights = shape + rng.normal(0, error, 12)
+                points = np.column_stack([np.linspace(20, 280, 12), heights]).astype(np.int32)
+                image = np.full((120, 300), 230, np.uint8)
+                cv2.polylines(image, [points], False, (50,), 3, cv2.LINE_AA)
+                yield f"{signer}/{label}/{sample:02d}.png", image
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    root = tmp_path / "hands"
+    for name, image in hands():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / name), image)
+    return root

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 
 from sigedge.data import CanvasCache, read_folders
 from sigedge.evaluation.bundle import acquire, evaluate_bundle
+from sigedge.evaluation.distortions import DISTORTIONS
 from sigedge_runtime.bundle import hash_file, hash_files, write_manifest
 from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
+from sigedge_runtime.engines import Engine
 from sigedge_runtime.errors import BundleError, BundleIntegrityError, DataError
 from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Tensor
 from sigedge_runtime.preprocessing import PreprocessSpec
@@ -78,33 +79,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def hands() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Four signers with a shape of their own; their forgers get it less right."""
-    for signer in range(4):
-        shape = np.random.default_rng(signer).integers(20, 100, 12)
-        for label, count, error in (("genuine", 6, 4), ("forged", 5, 14)):
-            for sample in range(count):
-                rng = np.random.default_rng([signer, sample, error])
-                heights = shape + rng.normal(0, error, 12)
-                points = np.column_stack([np.linspace(20, 280, 12), heights]).astype(np.int32)
-                image = np.full((120, 300), 230, np.uint8)
-                cv2.polylines(image, [points], False, (50,), 3, cv2.LINE_AA)
-                yield f"{signer}/{label}/{sample:02d}.png", image
-
-
-@pytest.fixture
-def drawn(tmp_path: Path) -> Path:
-    root = tmp_path / "hands"
-    for name, image in hands():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(root / name), image)
-    return root
-
-
 def test_the_deployed_file_is_scored(bundle: Path, drawn: Path, tmp_path: Path) -> None:
     result = evaluate_bundle(
         bundle, read_folders(drawn), reference_counts=(1, 3), cache=tmp_path / "cache", bootstrap=100
-    )
+    ).result
     assert (result["dataset"], result["split"], result["artifact"]) == ("hands", "test", NAME)
     assert result["acquisition"] == {"images": 44, "unreadable": 0, "duplicates": 0, "unusable": 0}
     one, three = result["references"]["1"], result["references"]["3"]
@@ -123,7 +101,9 @@ def test_left_out_images_are_counted(bundle: Path, drawn: Path, tmp_path: Path) 
     cv2.imwrite(str(drawn / "0" / "genuine" / "00.png"), np.full((120, 300), 230, np.uint8))
     (drawn / "1" / "genuine" / "00.png").write_bytes(b"broken")
     (drawn / "2" / "genuine" / "01.png").write_bytes((drawn / "2" / "genuine" / "00.png").read_bytes())
-    result = evaluate_bundle(bundle, read_folders(drawn), reference_counts=(1,), cache=tmp_path / "cache", bootstrap=0)
+    result = evaluate_bundle(
+        bundle, read_folders(drawn), reference_counts=(1,), cache=tmp_path / "cache", bootstrap=0
+    ).result
     assert result["acquisition"] == {"images": 44, "unreadable": 1, "duplicates": 1, "unusable": 1}
     assert result["images"] == 41
 
@@ -146,6 +126,57 @@ def test_the_bundles_own_preprocessing_is_used(
     write_manifest(other, dataclasses.replace(manifest, preprocess=wide))
     evaluate_bundle(other, read_folders(drawn), reference_counts=(1,), cache=tmp_path / "cache", bootstrap=0)
     assert seen == [wide]
+
+
+def test_a_second_run_infers_nothing_and_scores_the_same_trials(
+    bundle: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inferred = []
+    infer = Engine.infer
+
+    def counted(self: Engine, canvas: NDArray[np.uint8]) -> NDArray[np.float32]:
+        inferred.append(bool(canvas.any()))  # an engine warms up on an empty canvas
+        return infer(self, canvas)
+
+    monkeypatch.setattr(Engine, "infer", counted)
+    runs = []
+    for _ in range(2):
+        records, cache = read_folders(drawn), tmp_path / "cache"
+        runs.append(evaluate_bundle(bundle, records, reference_counts=(1, 3), cache=cache, bootstrap=0))
+    assert sum(inferred) == 44 and len(inferred) == 44 + 2
+    first, second = (run.result for run in runs)
+    assert first["references"] == second["references"]
+    assert first["meta"]["protocol_sha256"] == second["meta"]["protocol_sha256"]
+    assert len(list((tmp_path / "cache" / "protocols").iterdir())) == 1
+    assert list(runs[0].scores.trials) == [1, 3]
+    assert len(runs[0].scores.trials[3].scores) == sum(first["references"]["3"]["trials"].values())
+
+
+def test_a_named_protocol_is_written_and_followed(bundle: Path, drawn: Path, tmp_path: Path) -> None:
+    file, cache = tmp_path / "trials.json", tmp_path / "cache"
+    records = read_folders(drawn)
+    options = {"reference_counts": (3,), "cache": cache, "protocol": file, "bootstrap": 0}
+    drawn_anew = evaluate_bundle(bundle, records, seed=8, **options)
+    stored = file.read_text()
+    followed = evaluate_bundle(bundle, records, seed=1, **options)
+    assert followed.result["references"] == drawn_anew.result["references"] and file.read_text() == stored
+    with pytest.raises(DataError, match="drawn from other records"):
+        evaluate_bundle(bundle, records[1:], **options)
+
+
+def test_robustness_is_measured_where_it_is_asked_for(
+    bundle: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blur = next(entry for entry in DISTORTIONS if entry.name == "blur")
+    short = dataclasses.replace(blur, ladder={label: blur.ladder[label] for label in ("0", "2")})
+    monkeypatch.setattr("sigedge.evaluation.robustness.DISTORTIONS", (short,))
+    options = {"reference_counts": (1, 3, 7), "cache": tmp_path / "cache", "bootstrap": 20}
+    found = evaluate_bundle(bundle, read_folders(drawn), robustness_signers=3, **options).result["robustness"]
+    assert (found["references"], found["signers"], found["queries"]) == (3, 3, {"genuine": 9, "skilled": 15})
+    plain, blurred = found["distortions"]["blur"]["levels"]
+    assert (plain["level"], plain["distorted"], blurred["level"], blurred["distorted"]) == ("0", False, "2", True)
+    assert plain["eer_skilled"] is not None and plain != blurred
+    assert "robustness" not in evaluate_bundle(bundle, read_folders(drawn), **options).result
 
 
 def test_bad_input(bundle: Path, drawn: Path, tmp_path: Path) -> None:

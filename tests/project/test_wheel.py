@@ -69,7 +69,9 @@ def test_the_wheel_holds_exactly_the_four_packages(names: set[str]) -> None:
         "sigedge_models/edgesig/CARD.md",
         "sigedge_models/edgesig/export.json",
         "sigedge_export/audits/operator_versions.json",
+        "sigedge_export/report/templates/page.css",
         "sigedge_export/report/templates/report.html.j2",
+        "sigedge/evaluation/report/templates/evaluation.html.j2",
         "sigedge/demo/templates/report.html.j2",
     ],
 )

@@ -17,5 +17,5 @@ DatasetOption = Annotated[
     str | None,
     typer.Option("--dataset", help="Data set to take from an index, or name to give.", show_default="all"),
 ]
-CacheOption = Annotated[Path, typer.Option("--cache", help="Folder of cached canvases; safe to delete.")]
+CacheOption = Annotated[Path, typer.Option("--cache", help="Folder of cached canvases and embeddings; safe to delete.")]
 DEFAULT_CACHE = Path(".cache") / "canvases"
