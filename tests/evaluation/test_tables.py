@@ -207,3 +207,33 @@ def test_bad_pages_and_files_are_refused(repository: Path, capsys: pytest.Captur
     assert main(["--root", str(repository)]) == 2
     assert "accuracy-broken.json cannot be read" in capsys.readouterr().err
     assert (repository / "README.md").read_text() == before
+
+
+class TestTablesOfTheLab:
+    def test_realism_has_a_row_for_each_data_set(self) -> None:
+        sides = {"real": {"signers": 38, "images": 228}, "synthetic": {"signers": 38, "images": 228}}
+        table = render("realism", [{"sets": {"cedar-half": {"auc": 0.693, **sides}}}])
+        assert table.splitlines()[-1] == "| cedar-half | 38 | 228 | 0.69 |"
+
+    def test_an_experiment_stands_beside_its_change(self) -> None:
+        figures = {
+            "eer_skilled": 0.127,
+            "eer_skilled_ci95": [0.09, 0.16],
+            "change": {"estimate": 0.013, "low": -0.002, "high": 0.03},
+        }
+        rows = [{"name": "no synthetic signers", "by_count": {"1": figures}}]
+        table = render("experiments", [{"groups": {"training": {"steps": 400, "rows": rows}}}])
+        shown = "| training | no synthetic signers | 400 | 12.7 [9.0, 16.0] | +1.3 [-0.2, +3.0] |"
+        assert table.splitlines()[-1] == f"{shown} {ABSENT} | {ABSENT} |"
+
+    def test_transfer_tells_what_fixed_thresholds_do(self) -> None:
+        block = {"eer_skilled": 0.2, "eer_random": 0.03, "far_skilled": 0.3, "far_random": 0.01, "frr": 0.1}
+        row = {
+            "model": {"name": "edgesig-clean"},
+            "trained_on": ["synthetic"],
+            "datasets": {"cedar-half": {"10": {**block, "cllr": 0.71, "min_cllr": 0.6}}},
+        }
+        table = render("transfer", [{"rows": [row]}])
+        assert (
+            table.splitlines()[-1] == "| synthetic | cedar-half | 10 | 20.0 | 3.0 | 30.0 / 1.0 | 10.0 | 0.71 (0.60) |"
+        )
