@@ -25,8 +25,8 @@ demo: $(STAMP) ## Export the committed weights, prove parity, verify synthetic s
 
 test: $(STAMP) ## Run every test, with the coverage gate of the runtime
 	@mkdir -p out/test
-	@$(BIN)/python -m pytest -rs --durations=10 --cov=sigedge_runtime --cov-fail-under=90 \
-		--junitxml=out/test/junit.xml $(TEST_ARGS)
+	@$(BIN)/python -m pytest -rs --durations=10 -n auto --maxprocesses 4 --dist loadfile \
+		--cov=sigedge_runtime --cov-fail-under=90 --junitxml=out/test/junit.xml $(TEST_ARGS)
 
 lint: $(STAMP) ## Check style and types
 	@$(BIN)/ruff check .
