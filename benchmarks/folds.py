@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/folds.py RUNS
 
-RUNS holds the five checkpoints of `make folds`, RUNS/0/edgesig.safetensors to RUNS/4. Each is exported as int8 TFLite
-with its own thresholds, and that file is what is scored.
+RUNS holds five checkpoints, RUNS/0/edgesig.safetensors to RUNS/4, each of `sigedge train --fold N`. Each is exported as
+int8 TFLite with its own thresholds, and that file is what is scored.
 """
 
 from __future__ import annotations
