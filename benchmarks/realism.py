@@ -13,7 +13,7 @@ from sigedge.cli.inputs import default_data
 from sigedge.data import CanvasCache, CanvasSet, load_splits, read_folders, read_index, training_records
 from sigedge.evaluation.realism import measure_realism
 from sigedge.evaluation.results import provenance, write_result
-from sigedge.synthesis import Synthesiser, write_dataset
+from sigedge.synthesis import Synthesiser, cached_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
@@ -25,7 +25,7 @@ SIGNERS, SAMPLES, SEED = 800, 6, 1
 
 def main() -> None:
     """Measure each data set and write the result."""
-    folder = write_dataset(CACHE / f"synthetic-{SEED}-{SIGNERS}x8+6", signers=SIGNERS, genuine=8, forged=6, seed=SEED)
+    folder = cached_dataset(CACHE, signers=SIGNERS, genuine=8, forged=6, seed=SEED)
     population = Synthesiser(SEED)
     cache = CanvasCache(CACHE / "canvases")
     drawn = cache.canvases([record for record in read_folders(folder) if record.genuine]).usable()

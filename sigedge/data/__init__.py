@@ -16,6 +16,7 @@ from sigedge.data.readers import (
     read_sigcomp,
 )
 from sigedge.data.records import ReadReport, Record, SkippedFile, signers_of
+from sigedge.data.sheets import cut_signatures
 from sigedge.data.splits import (
     SignerParts,
     Splits,
@@ -36,6 +37,7 @@ __all__ = [
     "SkippedFile",
     "Splits",
     "TrainingRecords",
+    "cut_signatures",
     "drop_duplicates",
     "iter_grey",
     "load_splits",

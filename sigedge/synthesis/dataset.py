@@ -16,7 +16,8 @@ from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import DataError
 
 RECIPE_FILE = "synthesis.json"
-_RECIPE_VERSION = 1
+_RECIPE_VERSION = 2
+"""Raised whenever the same seed draws other signatures, so that folders of before are not mixed with new ones."""
 _FOLDERS: dict[Label, str] = {"genuine": "genuine", "skilled": "forged"}
 
 
@@ -64,6 +65,22 @@ def write_dataset(
         if progress is not None:
             progress(done, total)
     return root
+
+
+def cached_dataset(
+    cache: Path,
+    *,
+    signers: int,
+    genuine: int,
+    forged: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """`write_dataset` into a folder of `cache` that is named by the arguments and the synthesiser's version."""
+    name = f"synthetic-v{_RECIPE_VERSION}-{seed}-{signers}x{genuine}+{forged}"
+    return write_dataset(
+        cache / name, signers=signers, genuine=genuine, forged=forged, seed=seed, progress=progress
+    )
 
 
 def _jobs(root: Path, signers: int, counts: dict[Label, int]) -> Iterator[_Job]:

@@ -40,7 +40,7 @@ class Forger:
     def draw(cls, rng: np.random.Generator) -> Forger:
         """A forger by chance; most have practised."""
         skill = float(rng.beta(2.2, 1.6))
-        clumsy = 1.2 - 0.8 * skill
+        clumsy = 1.9 - 1.1 * skill
         shaky = rng.random() < 0.4
         return cls(
             skill=skill,

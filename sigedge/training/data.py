@@ -16,7 +16,7 @@ from sigedge.data import (
     signers_of,
     training_records,
 )
-from sigedge.synthesis import write_dataset
+from sigedge.synthesis import cached_dataset
 from sigedge.training.batches import Pool, make_pool
 from sigedge.training.recipe import Recipe, SyntheticSigners
 from sigedge_runtime.errors import RecipeError
@@ -104,9 +104,8 @@ def _held_out(drawn: CanvasSet, count: int) -> tuple[CanvasSet, CanvasSet]:
 
 
 def _synthetic(wanted: SyntheticSigners, cache: Path, canvases: CanvasCache) -> CanvasSet:
-    name = f"synthetic-{wanted.seed}-{wanted.signers}x{wanted.genuine}+{wanted.forged}"
-    folder = write_dataset(
-        cache / name, signers=wanted.signers, genuine=wanted.genuine, forged=wanted.forged, seed=wanted.seed
+    folder = cached_dataset(
+        cache, signers=wanted.signers, genuine=wanted.genuine, forged=wanted.forged, seed=wanted.seed
     )
     return canvases.canvases(read_folders(folder)).usable()
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge.data import CanvasCache, CanvasSet, ReadReport, read_folders, signers_of
-from sigedge.synthesis import write_dataset
+from sigedge.synthesis import cached_dataset
 from sigedge.systems.cgan.recipe import Canvas, CganRecipe
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.preprocessing import PreprocessSpec
@@ -67,8 +67,7 @@ def load_signatures(recipe: CganRecipe, cache: Path) -> Signatures:
     signers = recipe.signers
     wanted = {part: getattr(signers, part) for part in PARTS}
     each = sum(wanted.values()) + SPARE
-    name = f"synthetic-{signers.seed}-{signers.count}x{each}+0"
-    folder = write_dataset(cache / name, signers=signers.count, genuine=each, forged=0, seed=signers.seed)
+    folder = cached_dataset(cache, signers=signers.count, genuine=each, forged=0, seed=signers.seed)
     read = CanvasCache(cache / "canvases", preprocessing(recipe.canvas)).canvases(read_folders(folder))
     usable = read.usable()
     parts = divide(usable, wanted)

@@ -19,7 +19,7 @@ from sigedge.data import (
     track,
     training_records,
 )
-from sigedge.synthesis import write_dataset
+from sigedge.synthesis import cached_dataset
 from sigedge.systems.cleaner.documents import Documents
 from sigedge.systems.cleaner.recipe import DataRecipe
 from sigedge.systems.cleaner.regions import Image, ink_of
@@ -93,9 +93,8 @@ def read_inks(records: Sequence[Record]) -> Inks:
 
 def synthetic_records(wanted: SyntheticSigners, cache: Path) -> list[Record]:
     """Records of synthetic signers, drawn into the cache folder once."""
-    name = f"synthetic-{wanted.seed}-{wanted.signers}x{wanted.genuine}+{wanted.forged}"
-    folder = write_dataset(
-        cache / name, signers=wanted.signers, genuine=wanted.genuine, forged=wanted.forged, seed=wanted.seed
+    folder = cached_dataset(
+        cache, signers=wanted.signers, genuine=wanted.genuine, forged=wanted.forged, seed=wanted.seed
     )
     return read_folders(folder)
 

@@ -28,7 +28,7 @@ from sigedge.data import (
     split_signers,
 )
 from sigedge.data.records import natural_order
-from sigedge.synthesis import write_dataset
+from sigedge.synthesis import cached_dataset
 from sigedge.systems.signauth.labels import NOBODY, TEST, TRAIN, has_labels, read_labelled
 from sigedge.systems.signauth.prepare import SPEC
 from sigedge.systems.signauth.recipe import ClassifierRecipe, KnownPeople
@@ -170,8 +170,7 @@ def _of_source(people: KnownPeople, data: Path, cache: Path) -> list[Record]:
 
 
 def _synthetic(seed: int, signers: int, genuine: int, forged: int, cache: Path) -> list[Record]:
-    folder = cache / f"synthetic-{seed}-{signers}x{genuine}+{forged}"
-    return read_folders(write_dataset(folder, signers=signers, genuine=genuine, forged=forged, seed=seed))
+    return read_folders(cached_dataset(cache, signers=signers, genuine=genuine, forged=forged, seed=seed))
 
 
 def _assign_labelled(pools: dict[str, list[Record]]) -> list[Assigned]:
