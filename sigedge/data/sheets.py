@@ -107,7 +107,9 @@ def _cut(page: Page, paths: Sequence[Path]) -> None:
         try:
             write_atomically(path, bytes(encoded), durable=False)
         except OSError as error:
-            raise DataError(f"{path} cannot be written ({error.strerror or error}); make room, or name another.") from error
+            raise DataError(
+                f"{path} cannot be written ({error.strerror or error}); make room, or name another."
+            ) from error
 
 
 def _page(folder: Path, image: dict[str, Any], annotations: list[dict[str, Any]]) -> Page:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache as once
 from pathlib import Path
@@ -98,12 +98,10 @@ def measure_robustness(
     queries = sorted(row for draw in protocol.draws for row in (*draw.genuine, *draw.skilled))
     point = subject.decision.operating_point(subject.decision.default_operating_point, references)
 
-    def measured(acquired: Sequence[int], embedded: Embeddings) -> dict[str, Any]:
-        trials = _scored(_only(protocol, set(acquired)), embedded, subject.decision)
-        figures = _figures(trials, point.threshold, seed, bootstrap)
-        return {**figures, "not_acquired": 1 - len(acquired) / len(queries)}
+    def measured(trials: TrialScores, acquired: int) -> dict[str, Any]:
+        return {**_figures(trials, point.threshold, seed, bootstrap), "not_acquired": 1 - acquired / len(queries)}
 
-    as_it_is = measured(queries, embeddings)
+    as_it_is = measured(_scored(protocol, embeddings, subject.decision), len(queries))
     levels: dict[str, list[dict[str, Any]]] = {ladder.name: [] for ladder in ladders}
     steps = [(ladder, label) for ladder in ladders for label in ladder.ladder]
     for ladder, label in track(steps, "Distorting", enabled=progress):
@@ -111,8 +109,8 @@ def measure_robustness(
         distorted = ladder.ladder[label] is not None
         if distorted:
             entries = distorted_entries(chosen, queries, ladder, label, subject.spec, cache, seed)
-            acquired = [row for row, entry in zip(queries, entries, strict=True) if entry.quality.usable]
-            found = measured(acquired, _with_queries(embeddings, acquired, entries, subject))
+            usable = {row: entry for row, entry in zip(queries, entries, strict=True) if entry.quality.usable}
+            found = measured(score_acquired(protocol, embeddings, usable, subject)[1], len(usable))
         levels[ladder.name].append({"level": label, "distorted": distorted, **found})
     return {
         "references": references,
@@ -204,14 +202,25 @@ def _code_digest() -> str:
     return code_digest(preprocessing, quality, distortions, image_features, upright)
 
 
-def _with_queries(
-    embeddings: Embeddings, acquired: Sequence[int], entries: Sequence[Entry], subject: Subject
-) -> Embeddings:
-    """The embeddings with the rows of the acquired queries replaced by those of their distorted canvases."""
-    changed = embeddings.copy()
-    if acquired:
-        changed[acquired] = subject.embed(np.stack([entry.canvas for entry in entries if entry.quality.usable]))
-    return changed
+def score_acquired(
+    protocol: Protocol, embeddings: Embeddings, usable: Mapping[int, Entry], subject: Subject
+) -> tuple[Protocol, TrialScores]:
+    """Score a protocol whose queries are other pictures now.
+
+    Args:
+        protocol: the trials.
+        embeddings: float32 [N, D] of the pictures as they were.
+        usable: by row of a query, what became of its picture; queries without an entry are left out.
+        subject: the verifier.
+
+    Returns:
+        The protocol with the queries that are left, and their scores in its order.
+    """
+    changed, rows = embeddings.copy(), list(usable)
+    if rows:
+        changed[rows] = subject.embed(np.stack([usable[row].canvas for row in rows]))
+    kept = _only(protocol, set(rows))
+    return kept, _scored(kept, changed, subject.decision)
 
 
 def _only(protocol: Protocol, acquired: set[int]) -> Protocol:

@@ -7,4 +7,12 @@ from sigedge.synthesis.scan import ScanConditions
 from sigedge.synthesis.signer import Sample, Synthesiser, SyntheticSigner
 from sigedge.synthesis.style import SignerStyle
 
-__all__ = ["Sample", "ScanConditions", "SignerStyle", "Synthesiser", "SyntheticSigner", "cached_dataset", "write_dataset"]
+__all__ = [
+    "Sample",
+    "ScanConditions",
+    "SignerStyle",
+    "Synthesiser",
+    "SyntheticSigner",
+    "cached_dataset",
+    "write_dataset",
+]

@@ -78,9 +78,7 @@ def cached_dataset(
 ) -> Path:
     """`write_dataset` into a folder of `cache` that is named by the arguments and the synthesiser's version."""
     name = f"synthetic-v{_RECIPE_VERSION}-{seed}-{signers}x{genuine}+{forged}"
-    return write_dataset(
-        cache / name, signers=signers, genuine=genuine, forged=forged, seed=seed, progress=progress
-    )
+    return write_dataset(cache / name, signers=signers, genuine=genuine, forged=forged, seed=seed, progress=progress)
 
 
 def _jobs(root: Path, signers: int, counts: dict[Label, int]) -> Iterator[_Job]:

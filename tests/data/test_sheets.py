@@ -85,7 +85,7 @@ def test_sheets_without_forgeries_are_enough(sheets: Path, tmp_path: Path) -> No
 
 def test_an_empty_folder_and_a_missing_one_say_what_to_name(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(DataError, match="genuine/labels.json"):
+        with pytest.raises(DataError, match=r"genuine/labels\.json"):
             cut_signatures(folder, tmp_path / "out")
 
 

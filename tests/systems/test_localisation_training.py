@@ -14,12 +14,13 @@ from typer.testing import CliRunner, Result
 
 from sigedge.cli import app as sigedge_app
 from sigedge.data.images import to_grey
+from sigedge.data.sheets import Page
 from sigedge.synthesis import ScanConditions, Synthesiser
 from sigedge.systems import has_system
 from sigedge.systems.localisation import evaluate, experiment, train
 from sigedge.systems.localisation.__main__ import app
 from sigedge.systems.localisation.composing import composed, crop_to_ink, synthetic_writer, write_on
-from sigedge.systems.localisation.pages import Example, Page, load, read_blank_pages, read_sheets, split_pages
+from sigedge.systems.localisation.pages import Example, load, read_blank_pages, read_sheets, split_pages
 from sigedge.systems.localisation.picture import draw_letter
 from sigedge.systems.localisation.precision import Found
 from sigedge.systems.localisation.scorer import choose_minimum_score, fit_trees, write_scorer

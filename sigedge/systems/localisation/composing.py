@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from sigedge.data import Record, SkippedFile, iter_grey
 from sigedge.data.images import to_grey
+from sigedge.data.sheets import Boxes
 from sigedge.evaluation.image_features import ink_mask
 from sigedge.synthesis import Synthesiser
-from sigedge.systems.localisation.pages import Boxes, Example
+from sigedge.systems.localisation.pages import Example
 from sigedge_runtime._strokes import cut_pieces
 
 Image = NDArray[np.uint8]

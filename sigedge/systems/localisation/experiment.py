@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge.data import SkippedFile, load_splits, read_index, split_records
+from sigedge.data.sheets import Page
 from sigedge.evaluation.bootstrap import RESAMPLES, Interval, percentile_interval, resample_weights
 from sigedge.evaluation.results import provenance
 from sigedge.systems.localisation.composing import composed, real_writer, synthetic_writer
 from sigedge.systems.localisation.pages import (
     SPLIT_SEED,
     Example,
-    Page,
     Part,
     load,
     read_blank_pages,

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge.data.sheets import Boxes
 from sigedge.evaluation.bootstrap import RESAMPLES, Interval, percentile_interval, resample_weights
-from sigedge.systems.localisation.pages import Boxes
 from sigedge_runtime.errors import DataError
 
 Floats = NDArray[np.float64]
