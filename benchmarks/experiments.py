@@ -1,9 +1,10 @@
-"""Train the rows of experiments.yaml and measure them on validation signers: benchmarks/results/experiments.json.
+"""Train the rows of experiments.yaml and measure them on development signers: benchmarks/results/experiments.json.
 
 Usage: python benchmarks/experiments.py CHECKPOINTS [GROUP...]
 
 CHECKPOINTS is the folder with the checkpoints that rows start from. A row that is trained already (out/experiments) is
-not trained again, and groups that are not named keep their figures. No test signer takes part.
+not trained again, and groups that are not named keep their figures. Development signers are the validation signers of
+the real training sets and all of SSBI, which no verifier is trained or tested on. No test signer takes part.
 """
 
 from __future__ import annotations
@@ -16,12 +17,21 @@ from typing import Any
 import yaml
 
 from sigedge.cli.inputs import default_data
+from sigedge.data import (
+    CanvasCache,
+    CanvasSet,
+    cut_signatures,
+    load_splits,
+    read_folders,
+    read_index,
+    training_records,
+)
 from sigedge.evaluation.bootstrap import paired_eer_difference
 from sigedge.evaluation.evaluate import figures
 from sigedge.evaluation.protocol import make_protocol
 from sigedge.evaluation.results import provenance, read_result, write_result
 from sigedge.evaluation.trials import GENUINE, SKILLED, TrialScores, score_trials
-from sigedge.training.data import TrainingData, load_training_data
+from sigedge.training.data import SYNTHETIC
 from sigedge.training.recipe import Recipe, load_recipe
 from sigedge.training.train import embed, train
 from sigedge_models import folder, load_checkpoint
@@ -35,7 +45,7 @@ RESULT = ROOT / "benchmarks" / "results" / "experiments.json"
 CACHE = ROOT / ".cache"
 ARCHITECTURE = "edgesig"
 MEASURED_BY = "recipe.yaml"
-"""The recipe whose validation signers, of all real training sets, measure every row."""
+"""The recipe whose validation signers, of all real training sets, measure every row, SSBI beside them."""
 REFERENCES = (1, 5)
 SEED = 0
 
@@ -43,7 +53,7 @@ SEED = 0
 def main(checkpoints: Path, wanted: list[str]) -> None:
     """Train what is missing, measure, and write after every row."""
     groups = yaml.safe_load((ROOT / "benchmarks" / "experiments.yaml").read_text(encoding="utf-8"))["groups"]
-    data = load_training_data(load_recipe(folder(ARCHITECTURE) / MEASURED_BY), default_data(), CACHE)
+    canvases = development_signers(default_data())
     result = read_result(RESULT) if RESULT.exists() else {"groups": {}}
     for group in groups:
         if wanted and group["name"] not in wanted:
@@ -52,13 +62,22 @@ def main(checkpoints: Path, wanted: list[str]) -> None:
         base: dict[int, TrialScores] = {}
         for row in group["rows"]:
             checkpoint = trained(group, row, checkpoints)
-            scored = score(checkpoint, data)
+            scored = score(checkpoint, canvases)
             base = base or scored
             rows.append(described(row, checkpoint, scored, base))
             result["groups"][group["name"]] = {"title": group["title"], "steps": group["steps"], "rows": rows}
             result["meta"] = provenance(seed=SEED, model={"name": ARCHITECTURE}, signers=len(scored[1].names))
             write_result(RESULT, result)
             print(f"{group['name']}: {row['name']}: " + ", ".join(shown(rows[-1], k) for k in REFERENCES), flush=True)
+
+
+def development_signers(data: Path) -> CanvasSet:
+    """Canvases that rows are measured on."""
+    recipe = load_recipe(folder(ARCHITECTURE) / MEASURED_BY)
+    names = [name for name in recipe.data.signers_per_batch if name != SYNTHETIC]
+    parts = training_records(read_index(data / "index.csv"), names, load_splits(data / "splits.json"))
+    sheets = read_folders(cut_signatures(data / "ssbi" / "signatures", CACHE / "ssbi"))
+    return CanvasCache(CACHE / "canvases").canvases([*parts.validation, *sheets]).unique().usable()
 
 
 def trained(group: dict[str, Any], row: dict[str, Any], checkpoints: Path) -> Path:
@@ -94,18 +113,16 @@ def with_changes(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def score(checkpoint: Path, data: TrainingData) -> dict[int, TrialScores]:
-    """Scores of the validation signers by number of references, by the rule that the checkpoint's run chose."""
+def score(checkpoint: Path, canvases: CanvasSet) -> dict[int, TrialScores]:
+    """Scores of the development signers by number of references, by the rule that the checkpoint's run chose."""
     model, info = load_checkpoint(checkpoint)
     rule = Decision.from_dict(info.decision)
-    embeddings = embed(model, data.validation.canvases)
-    records = data.validation.records
-    return {
-        count: score_trials(
-            make_protocol(records, count, seed=SEED), embeddings, rule.fusion, rule.consistency_weight, rule.similarity
-        )
-        for count in REFERENCES
-    }
+    embeddings = embed(model, canvases.canvases)
+    found = {}
+    for count in REFERENCES:
+        protocol = make_protocol(canvases.records, count, seed=SEED)
+        found[count] = score_trials(protocol, embeddings, rule.fusion, rule.consistency_weight, rule.similarity)
+    return found
 
 
 def described(

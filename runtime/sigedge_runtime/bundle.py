@@ -43,7 +43,9 @@ __all__ = [
     "zip_bundle",
 ]
 
-DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "edgesig"
+SHIPPED = Path(__file__).parent / "bundles"
+"""Folder of the bundles that are part of this package; each can be opened by its name alone."""
+DEFAULT_BUNDLE = SHIPPED / "edgesig"
 
 # Run the small, exact-everywhere int8 file where an engine can. dynamic_range and int16_activations come after the
 # float files: older engines may refuse the first, and none hands the second to XNNPACK. QDQ ONNX comes last because a
@@ -94,7 +96,8 @@ class Bundle:
         """Open a bundle and check every file in it.
 
         Args:
-            path: a folder or a ``.zip`` file; default: the bundle that ships inside this package.
+            path: a folder or a ``.zip`` file, or the name of a bundle that ships inside this package, such as
+                ``"edgesig-clean"``, where there is no such file; ``edgesig`` by default.
             trusted_keys: PEM files of Ed25519 public keys, one of which must have signed the bundle; None asks for no
                 signature.
 
@@ -104,7 +107,7 @@ class Bundle:
                 key signed the bundle.
             SigningError: a trusted key cannot be read, or the package cryptography is not installed.
         """
-        source = DEFAULT_BUNDLE if path is None else Path(path)
+        source = DEFAULT_BUNDLE if path is None else _found(Path(path))
         if path is None and not source.is_dir():
             raise BundleError("This installation ships no default bundle; name a bundle made by `sigedge export`.")
         if source.is_dir():
@@ -191,6 +194,12 @@ class Bundle:
     ) -> None:
         """Close the bundle."""
         self.close()
+
+
+def _found(path: Path) -> Path:
+    """The path, or the bundle of that name which ships inside this package where nothing lies at the path."""
+    shipped = SHIPPED / path.name
+    return shipped if path.parent == Path() and not path.exists() and shipped.is_dir() else path
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> Path:

@@ -13,12 +13,19 @@ ProgressCallback = Callable[[int, int], None]
 BundleArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="BUNDLE", help="Bundle: a folder or a .zip.", show_default="the bundle shipped with sigedge"
+        metavar="BUNDLE",
+        help="Bundle: a folder, a .zip, or edgesig-clean.",
+        show_default="edgesig, shipped with sigedge",
     ),
 ]
 BundleOption = Annotated[
     Path | None,
-    typer.Option("--bundle", "-b", help="Bundle: a folder or a .zip.", show_default="the one shipped with sigedge"),
+    typer.Option(
+        "--bundle",
+        "-b",
+        help="Bundle: a folder, a .zip, or edgesig-clean.",
+        show_default="edgesig, shipped with sigedge",
+    ),
 ]
 JsonOption = Annotated[
     str | None,

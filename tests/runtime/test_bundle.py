@@ -102,6 +102,29 @@ def test_the_default_bundle(bundle_folder: Path, tmp_path: Path, monkeypatch: py
         Bundle.open()
 
 
+@pytest.fixture
+def elsewhere(bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, while the package ships `bundle_folder`."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.setattr(module, "SHIPPED", bundle_folder.parent)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_shipped_bundle_opens_by_its_name(bundle_folder: Path, elsewhere: Path) -> None:
+    with Bundle.open(bundle_folder.name) as bundle:
+        assert bundle.root == bundle_folder
+    with pytest.raises(BundleError, match="does not exist"):
+        Bundle.open(elsewhere / bundle_folder.name)
+
+
+def test_a_folder_of_that_name_comes_before_the_shipped_bundle(bundle_folder: Path, elsewhere: Path) -> None:
+    (elsewhere / bundle_folder.name).mkdir()
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        Bundle.open(bundle_folder.name)
+
+
 def test_artefacts_come_best_first(bundle_folder: Path) -> None:
     with Bundle.open(bundle_folder) as bundle:
         assert [artifact.name for artifact in bundle.artifacts()] == [
