@@ -124,7 +124,7 @@ def _fill(
         _place(path, folder / target.file(info.name))
         name = None if names is None else names[target]
         artifacts.append(describe(folder, target, info.name, size, shape, limits[target.precision], name))
-    copy_card(info.architecture, folder)
+    copy_card(info.architecture, info.name, folder)
     return finish(folder, checkpoint, reference, artifacts)
 
 
@@ -170,13 +170,14 @@ def describe(
     )
 
 
-def copy_card(architecture: str, folder: Path) -> None:
-    """Copy the model card of an architecture into a bundle folder.
+def copy_card(architecture: str, name: str, folder: Path) -> None:
+    """Copy the card of a model into a bundle folder: CARD-NAME.md of its architecture, or else the architecture's own.
 
     Raises:
         ExportError: the architecture has none.
     """
-    source = model_folder(architecture) / CARD
+    own = model_folder(architecture) / f"CARD-{name}.md"
+    source = own if own.is_file() else own.with_name(CARD)
     try:
         card = source.read_bytes()
     except OSError as error:

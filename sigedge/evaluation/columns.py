@@ -154,6 +154,7 @@ TABLES: dict[str, Table] = {
             ("FRR at FAR 1 %", percent("frr_at_far_1pct")),
             ("FAR skilled / random", lambda row: f"{percent('far_skilled')(row)} / {percent('far_random')(row)}"),
             ("FRR", percent("frr")),
+            ("Cllr (least)", lambda row: f"{decimals(2, 'cllr')(row)} ({decimals(2, 'min_cllr')(row)})"),
             ("background and ink AUC", decimals(2, "gates", "background_ink_auc")),
             ("skeleton AUC", decimals(2, "gates", "skeleton_auc")),
             ("reference swap AUC", decimals(2, "gates", "reference_swap_auc")),

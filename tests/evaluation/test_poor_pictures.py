@@ -1,4 +1,4 @@
-"""Trials on distorted pictures with the quality of each, by an embedding that is known: the ink of the canvas's cells."""
+"""Trials on distorted pictures with the quality of each; the embedding is known: the ink of the canvas's cells."""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ ACCURACY = {
             "far_skilled": 0.11,
             "far_random": 0.001,
             "frr": 0.12,
+            "cllr": 0.5,
+            "min_cllr": 0.45,
         },
         "20": {"signers": 0, "eer_skilled": None},
     },
@@ -117,6 +119,7 @@ def test_accuracy_stands_next_to_its_gates() -> None:
     assert column(table, "EER per signer") == ["5.0", ABSENT]
     assert column(table, "FRR at FAR 1 %") == ["40.0", ABSENT]
     assert column(table, "FAR skilled / random") == ["11.0 / 0.1", f"{ABSENT} / {ABSENT}"]
+    assert column(table, "Cllr (least)") == ["0.50 (0.45)", f"{ABSENT} ({ABSENT})"]
     assert column(table, "background and ink AUC") == ["0.50", "0.50"]
     assert column(table, "skeleton AUC") == ["0.71", "0.71"]
     assert column(table, "reference swap AUC") == ["0.52", "0.52"]
@@ -237,3 +240,44 @@ class TestTablesOfTheLab:
         assert (
             table.splitlines()[-1] == "| synthetic | cedar-half | 10 | 20.0 | 3.0 | 30.0 / 1.0 | 10.0 | 0.71 (0.60) |"
         )
+
+
+class TestRobustnessAndAbstention:
+    LEVELS = (
+        {"level": "0", "eer_skilled": 0.05, "not_acquired": 0.0},
+        {"level": "10", "eer_skilled": None, "not_acquired": 1.0},
+    )
+
+    def test_a_ladder_is_one_row_with_every_step(self) -> None:
+        ladder = {"title": "Rotation", "unit": "degrees", "levels": self.LEVELS}
+        result = {**ACCURACY, "robustness": {"distortions": {"rotation": ladder}}}
+        table = render("robustness", [result])
+        assert column(table, "EER skilled by step") == [f"0: 5.0, 10: {ABSENT}"]
+        assert column(table, "not acquired by step") == ["0: 0.0, 10: 100.0"]
+
+    def test_results_without_robustness_give_no_row(self) -> None:
+        assert render("robustness", [ACCURACY]) == NOTHING
+
+    @staticmethod
+    def abstention(bound: float | None) -> dict[str, Any]:
+        rates = {"eer": [0.2, 0.1], "far": [0.3, 0.2], "frr": [0.1, 0.05]}
+        random = {"eer": [0.2, 0.2], "far": [0.3, 0.3], "frr": [0.1, 0.1]}
+        curve = {"bounds": [0.1, 0.4], "rejected": [0.0, 0.05], "worst_first": rates, "at_random": random}
+        return {"signers": 18, "pictures": 9000, "bound": bound, "curve": curve}
+
+    def test_a_bound_stands_beside_what_it_brings(self) -> None:
+        table = render("abstention", [self.abstention(0.4)])
+        assert column(table, "FAR / FRR, all answered") == ["30.0 / 10.0"]
+        assert column(table, "asked for again") == ["5.0"]
+        assert column(table, "FAR / FRR of the others") == ["20.0 / 5.0"]
+        assert column(table, "with as many asked at random") == ["30.0 / 10.0"]
+
+    def test_without_a_bound_nothing_is_claimed(self) -> None:
+        table = render("abstention", [self.abstention(None)])
+        assert column(table, "bound") == column(table, "FAR / FRR of the others") == [ABSENT]
+
+    def test_a_training_has_a_row_for_each_part(self) -> None:
+        meta = {"threads": 1, "machine": {"cpu": "Some"}}
+        parts = [{"name": "one", "steps": 50, "images": 3200, "minutes": 1.6}, {"name": "two", "minutes": None}]
+        table = render("training", [{"rows": parts, "meta": meta}])
+        assert column(table, "gives") == ["one", "two"] and column(table, "minutes") == ["2", ABSENT]
