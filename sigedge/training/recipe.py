@@ -65,6 +65,9 @@ class Augmentation(Section):
         shift: pixels, the largest shift either way.
         elastic: pixels, standard deviation of the smooth displacement field.
         erase: probability that a rectangle of the canvas is emptied.
+        smooth: pixels, the largest standard deviation (0.5 at least) of a Gaussian after which the ink gets its edge
+            back; it rounds off what a scanner does to edges. 0 leaves them.
+        width: share of the ink by which strokes become wider or narrower at most, where edges are smoothed.
     """
 
     rotation: float = Field(default=6.0, ge=0, le=45)
@@ -74,6 +77,8 @@ class Augmentation(Section):
     shift: float = Field(default=8.0, ge=0)
     elastic: float = Field(default=1.5, ge=0)
     erase: float = Field(default=0.2, ge=0, le=1)
+    smooth: float = Field(default=0.0, ge=0, le=4)
+    width: float = Field(default=0.0, ge=0, lt=1)
 
 
 class SignerVariation(Section):

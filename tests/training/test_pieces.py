@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -102,6 +103,24 @@ class TestAugmentation:
         canvas = wave_canvas()
         kept = [augment(canvas, Augmentation(), np.random.default_rng(seed)).mean() for seed in range(30)]
         assert np.mean(kept) == pytest.approx(canvas.mean(), rel=0.15)
+
+    def test_strokes_become_wider_and_narrower_and_are_never_lost(self) -> None:
+        canvas, settings = wave_canvas(), STILL.model_copy(update={"smooth": 1.6, "width": 0.3})
+        ink = [augment(canvas, settings, np.random.default_rng(seed)).mean() / canvas.mean() for seed in range(40)]
+        assert min(ink) < 0.95 and max(ink) > 1.05
+        assert 0.6 < min(ink) and max(ink) < 1.6
+
+    def test_smoothing_keeps_the_ink_and_rounds_its_corners(self) -> None:
+        square = np.zeros((128, 256), np.uint8)
+        square[40:80, 60:100] = 255
+        settings = STILL.model_copy(update={"smooth": 3.0})
+        found = [augment(square, settings, np.random.default_rng(seed)) for seed in range(10)]
+        assert all(one.mean() == pytest.approx(square.mean(), rel=0.15) for one in found)
+        assert all(one[60, 80] == 255 for one in found) and any(one[40, 60] == 0 for one in found)
+
+    def test_an_empty_canvas_stays_empty(self) -> None:
+        settings = STILL.model_copy(update={"smooth": 1.6, "width": 0.25})
+        assert not augment(np.zeros((128, 256), np.uint8), settings, np.random.default_rng(0)).any()
 
     def test_shifts_by_no_more_than_asked(self) -> None:
         settings = STILL.model_copy(update={"shift": 5.0})
