@@ -2,9 +2,10 @@
 
 Usage: python benchmarks/experiments.py CHECKPOINTS [GROUP...]
 
-CHECKPOINTS is the folder with the checkpoints that rows start from. A row that is trained already (out/experiments) is
-not trained again, and groups that are not named keep their figures. Development signers are the validation signers of
-the real training sets and all of SSBI, which no verifier is trained or tested on. No test signer takes part.
+CHECKPOINTS is the folder of `make train`, with NAME/NAME.safetensors of each checkpoint that rows start from. A row that
+is trained already (out/experiments) is not trained again, and groups that are not named keep their figures. Development
+signers are the validation signers of the real training sets and all of SSBI, which no verifier is trained or tested on.
+No test signer takes part.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def trained(group: dict[str, Any], row: dict[str, Any], checkpoints: Path) -> Pa
     if not done.exists():
         changed = yaml.safe_dump(with_changes(recipe, row["changes"]))
         write_atomically(out / "recipe.yaml", changed.encode())
-        initial = checkpoints / f"{group['initial']}.safetensors" if group["initial"] else None
+        initial = checkpoints / group["initial"] / f"{group['initial']}.safetensors" if group["initial"] else None
         train(
             ARCHITECTURE,
             default_data(),

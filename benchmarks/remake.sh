@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Make the bundles and every result of the flagship again, after its weights or the preprocessing changed.
+#
+# Usage: benchmarks/remake.sh RUNS
+#
+# RUNS is what `make train` and benchmarks/train_folds.py wrote: edgesig-clean/, edgesig-without-cedar/ and folds/0 to 4.
+# The research data are looked for as everywhere: in SIGEDGE_DATA, else ../shared/data. Takes about an hour on 2 cores;
+# what is there already in .cache is not made twice. `make docs-tables` then renews every table and picture.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+runs=$1
+python=.venv/bin/python
+sigedge=.venv/bin/sigedge
+index=${SIGEDGE_DATA:-../shared/data}/index.csv
+results=benchmarks/results
+weights=models/weights
+bundles=runtime/sigedge_runtime/bundles
+
+cp "$runs/folds/0/edgesig.safetensors" "$runs/edgesig-clean/edgesig-clean.safetensors" $weights/
+$sigedge export $weights/edgesig.safetensors --out $bundles/edgesig --formats tflite --precisions int8 --index "$index"
+$sigedge export $weights/edgesig-clean.safetensors --out $bundles/edgesig-clean --formats tflite --precisions int8
+rm -rf $bundles/*.logs $bundles/*.report.html
+
+sheets=.cache/ssbi
+[ -d $sheets ] || $sigedge data cut "$(dirname "$index")/ssbi/signatures" $sheets
+for model in edgesig edgesig-clean; do
+	for dataset in cedar-half bhsig260-hindi sigcomp2009-nfi; do
+		refs=1,5,10
+		[ $dataset = sigcomp2009-nfi ] && refs=1,3
+		extra=()
+		[ $model = edgesig ] && extra=(--robustness)
+		$sigedge evaluate $bundles/$model --index "$index" --dataset $dataset --refs $refs "${extra[@]}" \
+			--json $results/accuracy-$model-$dataset.json --report out/report/$model-$dataset.html
+	done
+	$sigedge evaluate $bundles/$model --index $sheets --refs 1,5,10 --split all \
+		--json $results/accuracy-$model-ssbi.json --report out/report/$model-ssbi.html
+done
+$python benchmarks/folds.py "$runs/folds"
+$python benchmarks/transfer.py "$runs/edgesig-clean/edgesig-clean.safetensors" \
+	"$runs/edgesig-without-cedar/edgesig-without-cedar.safetensors" $weights/edgesig.safetensors
+$python benchmarks/abstention.py $bundles/edgesig
+for system in cgan forger cleaner; do # they are judged by the flagship
+	$sigedge evaluate $system --index "$index" --json $results/system-$system.json
+done
+$sigedge bench $bundles/edgesig --json $results/bench-edgesig.json
+$sigedge calibrate --index "$index" --dataset cedar-half --dataset bhsig260-hindi --out out/calibration.npz
+$sigedge calibrate --compare $weights/edgesig.safetensors --calibration out/calibration.npz --index "$index" \
+	--json $results/calibration-edgesig.json
+$sigedge export $weights/edgesig.safetensors --out out/full/edgesig --index "$index"
+$python benchmarks/parity_results.py out/full/edgesig
