@@ -3,9 +3,9 @@
 Usage: python benchmarks/experiments.py CHECKPOINTS [GROUP...]
 
 CHECKPOINTS is the folder of `make train`, with NAME/NAME.safetensors of each checkpoint that rows start from. A row
-that is trained already (out/experiments) is not trained again, and groups that are not named keep their figures. Development
-signers are the validation signers of the real training sets and all of SSBI, which no verifier is trained or tested on.
-No test signer takes part.
+that is trained already (out/experiments) is not trained again, and groups that are not named keep their figures.
+Development signers are the validation signers of the real training sets and all of SSBI, which no verifier is trained
+or tested on. No test signer takes part.
 """
 
 from __future__ import annotations

@@ -97,3 +97,9 @@ def test_a_time_that_is_none_is_named(
     monkeypatch.setenv(EPOCH, epoch)
     with pytest.raises(ExportError, match=f"{EPOCH} is '{epoch[:9]}"):
         make(master_bundle, tmp_path / "one")
+
+
+def test_a_model_with_a_card_of_its_own_brings_it(tmp_path: Path) -> None:
+    for name, title in (("edgesig-clean", "# edgesig-clean"), ("edgesig", "# edgesig"), ("mine", "# edgesig")):
+        assembly.copy_card("edgesig", name, tmp_path)
+        assert (tmp_path / "CARD.md").read_text().splitlines()[0] == title
