@@ -55,7 +55,6 @@ def main(checkpoints: Path, wanted: list[str]) -> None:
     """Train what is missing, measure, and write after every row."""
     groups = yaml.safe_load((ROOT / "benchmarks" / "experiments.yaml").read_text(encoding="utf-8"))["groups"]
     canvases = development_signers(default_data())
-    result = read_result(RESULT) if RESULT.exists() else {"groups": {}}
     for group in groups:
         if wanted and group["name"] not in wanted:
             continue
@@ -66,9 +65,7 @@ def main(checkpoints: Path, wanted: list[str]) -> None:
             scored = score(checkpoint, canvases)
             base = base or scored
             rows.append(described(row, checkpoint, scored, base))
-            result["groups"][group["name"]] = {"title": group["title"], "steps": group["steps"], "rows": rows}
-            result["meta"] = provenance(seed=SEED, model={"name": ARCHITECTURE}, signers=len(scored[1].names))
-            write_result(RESULT, result)
+            store(group, rows, signers=len(scored[1].names))
             print(f"{group['name']}: {row['name']}: " + ", ".join(shown(rows[-1], k) for k in REFERENCES), flush=True)
 
 
@@ -79,6 +76,14 @@ def development_signers(data: Path) -> CanvasSet:
     parts = training_records(read_index(data / "index.csv"), names, load_splits(data / "splits.json"))
     sheets = read_folders(cut_signatures(data / "ssbi" / "signatures", CACHE / "ssbi"))
     return CanvasCache(CACHE / "canvases").canvases([*parts.validation, *sheets]).unique().usable()
+
+
+def store(group: dict[str, Any], rows: list[dict[str, Any]], *, signers: int) -> None:
+    """Write the rows of a group into the result as it is now: another group may be running beside this one."""
+    result = read_result(RESULT) if RESULT.exists() else {"groups": {}}
+    result["groups"][group["name"]] = {"title": group["title"], "steps": group["steps"], "rows": rows}
+    result["meta"] = provenance(seed=SEED, model={"name": ARCHITECTURE}, signers=signers)
+    write_result(RESULT, result)
 
 
 def trained(group: dict[str, Any], row: dict[str, Any], checkpoints: Path) -> Path:

@@ -12,14 +12,15 @@ runs=$1
 python=.venv/bin/python
 sigedge=.venv/bin/sigedge
 index=${SIGEDGE_DATA:-../shared/data}/index.csv
+real=(--index "$index" --dataset cedar-half --dataset bhsig260-hindi)
 results=benchmarks/results
 weights=models/weights
 bundles=runtime/sigedge_runtime/bundles
 
 cp "$runs/folds/0/edgesig.safetensors" "$runs/edgesig-clean/edgesig-clean.safetensors" $weights/
-$sigedge export $weights/edgesig.safetensors --out $bundles/edgesig --formats tflite --precisions int8 --index "$index"
+$sigedge export $weights/edgesig.safetensors --out $bundles/edgesig --formats tflite --precisions int8 "${real[@]}"
 $sigedge export $weights/edgesig-clean.safetensors --out $bundles/edgesig-clean --formats tflite --precisions int8
-rm -rf $bundles/*.logs $bundles/*.report.html
+rm -rf $bundles/*.logs $bundles/*.report.html $bundles/*.zip
 
 sheets=.cache/ssbi
 [ -d $sheets ] || $sigedge data cut "$(dirname "$index")/ssbi/signatures" $sheets
@@ -43,8 +44,8 @@ for system in cgan forger cleaner; do # they are judged by the flagship
 	$sigedge evaluate $system --index "$index" --json $results/system-$system.json
 done
 $sigedge bench $bundles/edgesig --json $results/bench-edgesig.json
-$sigedge calibrate --index "$index" --dataset cedar-half --dataset bhsig260-hindi --out out/calibration.npz
-$sigedge calibrate --compare $weights/edgesig.safetensors --calibration out/calibration.npz --index "$index" \
+$sigedge calibrate "${real[@]}" --out out/calibration.npz
+$sigedge calibrate --compare $weights/edgesig.safetensors --calibration out/calibration.npz "${real[@]}" \
 	--json $results/calibration-edgesig.json
-$sigedge export $weights/edgesig.safetensors --out out/full/edgesig --index "$index"
+$sigedge export $weights/edgesig.safetensors --out out/full/edgesig "${real[@]}"
 $python benchmarks/parity_results.py out/full/edgesig
