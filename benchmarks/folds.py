@@ -34,7 +34,7 @@ def measured(checkpoint: Path, fold: int) -> Evaluation:
     command = ["export", str(checkpoint), "--out", str(bundle), "--formats", "tflite", "--precisions", "int8"]
     subprocess.run([sys.executable, "-m", "sigedge", *command], check=True)
     records = read_part(default_data() / "index.csv", [DATASET], "test", splits=None, fold=fold)
-    found = evaluate_bundle(bundle, records, cache=ROOT / ".cache", progress=False)
+    found = evaluate_bundle(bundle, records, cache=ROOT / ".cache" / "canvases", progress=False)
     shown = (f"{k}: {100 * figures['eer_skilled']:.1f} %" for k, figures in found.result["references"].items())
     print(f"fold {fold}, skilled EER by references: {', '.join(shown)}", flush=True)
     return found

@@ -136,7 +136,7 @@ class TestPages:
         folder = tmp_path / "ssbi" / "signatures" / "genuine"
         folder.mkdir(parents=True)
         (folder / "labels.json").write_text(text)
-        with pytest.raises(DataError, match=r"labels\.json .*unpack SSBI again"):
+        with pytest.raises(DataError, match=r"labels\.json .*unpack the sheets again"):
             read_sheets(tmp_path)
 
     def test_a_folder_without_pages_is_named(self, tmp_path: Path) -> None:
