@@ -5,7 +5,7 @@
 #
 # RUNS is what `make train` and benchmarks/train_folds.py wrote: edgesig-clean/, edgesig-without-cedar/ and folds/0 to 4.
 # The research data are looked for as everywhere: in SIGEDGE_DATA, else ../shared/data. Takes about an hour on 2 cores;
-# what is there already in .cache is not made twice. `make docs-tables` then renews every table and picture.
+# what is there already in .cache is not made twice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=$1
@@ -18,9 +18,13 @@ weights=models/weights
 bundles=runtime/sigedge_runtime/bundles
 
 cp "$runs/folds/0/edgesig.safetensors" "$runs/edgesig-clean/edgesig-clean.safetensors" $weights/
-$sigedge export $weights/edgesig.safetensors --out $bundles/edgesig --formats tflite --precisions int8 "${real[@]}"
-$sigedge export $weights/edgesig-clean.safetensors --out $bundles/edgesig-clean --formats tflite --precisions int8
-rm -rf $bundles/*.logs $bundles/*.report.html $bundles/*.zip
+# Into the package: the int8 file of each verifier, with its card.
+ship() {
+	$sigedge export $weights/edgesig.safetensors --out $bundles/edgesig --formats tflite --precisions int8 "${real[@]}"
+	$sigedge export $weights/edgesig-clean.safetensors --out $bundles/edgesig-clean --formats tflite --precisions int8
+	rm -rf $bundles/*.logs $bundles/*.report.html $bundles/*.zip
+}
+ship
 
 sheets=.cache/ssbi
 [ -d $sheets ] || $sigedge data cut "$(dirname "$index")/ssbi/signatures" $sheets
@@ -49,3 +53,6 @@ $sigedge calibrate --compare $weights/edgesig.safetensors --calibration out/cali
 	--json $results/calibration-edgesig.json
 $sigedge export $weights/edgesig.safetensors --out out/full/edgesig "${real[@]}"
 $python benchmarks/parity_results.py out/full/edgesig
+OMP_NUM_THREADS=1 $python benchmarks/training_time.py "$runs"
+make docs-tables
+ship # once more: the cards hold the new tables now
