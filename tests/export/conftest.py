@@ -66,13 +66,23 @@ def golden() -> list[GoldenImage]:
     return golden_images(signers=2)
 
 
-def train_small(path: Path, calibration: NDArray[np.uint8], config: dict[str, Any], decision: dict[str, Any]) -> Path:
+def train_small(
+    path: Path,
+    calibration: NDArray[np.uint8],
+    config: dict[str, Any],
+    decision: dict[str, Any],
+    *,
+    steps: int = 30,
+    forgeries: bool = False,
+) -> Path:
     """A small edgesig, trained for a few seconds so that it tells signers apart and stands quantisation."""
     import torch
 
-    from sigedge.export_inputs import SAMPLES_PER_CALIBRATION_SIGNER
+    from sigedge.export_inputs import CALIBRATION_SEED, SAMPLES_PER_CALIBRATION_SIGNER
+    from sigedge.synthesis import Synthesiser
     from sigedge.training.similarity import matching_of, similarities
     from sigedge_models import CheckpointInfo, create, save_checkpoint
+    from sigedge_runtime.preprocessing import harmonise
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine, waiting for a second thread takes longer than the work
@@ -80,10 +90,15 @@ def train_small(path: Path, calibration: NDArray[np.uint8], config: dict[str, An
     config = {"stages": [[16, 2], [16, 2], [32, 2], [32, 2]], **config}
     model = create("edgesig", **config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    signers = torch.arange(len(calibration)) // SAMPLES_PER_CALIBRATION_SIGNER
+    if forgeries:
+        people, count = Synthesiser(CALIBRATION_SEED), int(signers[-1]) + 1
+        forged = [harmonise(people.signer(number).skilled_forgery(0).image).canvas for number in range(count)]
+        calibration = np.concatenate([calibration, forged])
+        signers = torch.cat([signers, count + torch.arange(count)])  # every forgery is a signer of its own
     canvases = torch.from_numpy(calibration[:, None].astype(np.float32))
-    signers = torch.arange(len(canvases)) // SAMPLES_PER_CALIBRATION_SIGNER
     same = (signers[:, None] == signers[None]).float()
-    for _ in range(30):
+    for _ in range(steps):
         found = similarities(model(canvases), matching_of(model))
         optimizer.zero_grad()
         ((found - same) ** 2).mean().backward()  # type: ignore[no-untyped-call]
@@ -114,7 +129,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np
 def cells_checkpoint(tmp_path_factory: pytest.TempPathFactory, calibration: NDArray[np.uint8]) -> Path:
     """A vector for each of 8x16 cells, compared cell by cell."""
     path = tmp_path_factory.mktemp("cells") / "small.safetensors"
-    return train_small(path, calibration, {"head": "local", "embedding_size": 8}, CELLS_DECISION)
+    return train_small(
+        path, calibration, {"head": "local", "embedding_size": 8}, CELLS_DECISION, steps=20, forgeries=True
+    )
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ def test_public_names() -> None:
         "SignerStyle",
         "Synthesiser",
         "SyntheticSigner",
+        "cached_dataset",
         "write_dataset",
     ]
     assert all(hasattr(synthesis, name) for name in synthesis.__all__)
