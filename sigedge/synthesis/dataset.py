@@ -67,18 +67,10 @@ def write_dataset(
     return root
 
 
-def cached_dataset(
-    cache: Path,
-    *,
-    signers: int,
-    genuine: int,
-    forged: int,
-    seed: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> Path:
+def cached_dataset(cache: Path, *, signers: int, genuine: int, forged: int, seed: int) -> Path:
     """`write_dataset` into a folder of `cache` that is named by the arguments and the synthesiser's version."""
     name = f"synthetic-v{_RECIPE_VERSION}-{seed}-{signers}x{genuine}+{forged}"
-    return write_dataset(cache / name, signers=signers, genuine=genuine, forged=forged, seed=seed, progress=progress)
+    return write_dataset(cache / name, signers=signers, genuine=genuine, forged=forged, seed=seed)
 
 
 def _jobs(root: Path, signers: int, counts: dict[Label, int]) -> Iterator[_Job]:
