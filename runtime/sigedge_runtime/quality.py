@@ -87,6 +87,7 @@ def measure(
     contrast: int,
     stroke_width: float,
     *,
+    image_area: float,
     enlargement: float,
 ) -> Measurements:
     """Figures about the ink that `harmonise` found.
@@ -97,16 +98,17 @@ def measure(
         box: left, top, width, height of the ink, pixels; None without ink.
         contrast: mean darkness of the ink.
         stroke_width: mean width of the strokes, pixels.
-        enlargement: source pixels to one pixel of `mask`.
+        image_area: of the whole image, in pixels of `mask`, which may show a part of it.
+        enlargement: source pixels to one pixel of `mask`, along a side.
     """
     area = cv2.countNonZero(mask)
     if box is None or area == 0:
         return Measurements(0.0, contrast, 0, 0, 0.0, 0.0, 0.0, 0.0, 0)
     paper = cv2.bitwise_not(cv2.dilate(mask, np.ones((5, 5), np.uint8)))
-    unevenness = cv2.mean(darkness, paper)[0] / max(1, contrast)
+    unevenness = _mean(darkness, paper) / max(1, contrast)
     _, _, width, height = box
     return Measurements(
-        ink_fraction=area / mask.size,
+        ink_fraction=area / image_area,
         ink_contrast=contrast,
         ink_width=round(width * enlargement),
         ink_height=round(height * enlargement),
@@ -119,11 +121,16 @@ def measure(
 
 
 def _sharpness(darkness: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
-    """Mean rise within one pixel along the outline, over the rise within five."""
+    """Mean rise within one pixel along the outline, over the rise within three."""
     outline = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     near = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    far = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, np.ones((11, 11), np.uint8))
-    return min(1.0, cv2.mean(near, outline)[0] / max(1.0, cv2.mean(far, outline)[0]))
+    far = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, np.ones((7, 7), np.uint8))
+    return min(1.0, _mean(near, outline) / max(1.0, _mean(far, outline)))
+
+
+def _mean(values: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
+    """Of uint8 values where the mask is 255; 0 where it is nowhere. Faster than `cv2.mean` with a mask."""
+    return float(cv2.sumElems(cv2.bitwise_and(values, mask))[0] / max(1, cv2.countNonZero(mask)))
 
 
 @dataclass(frozen=True)
@@ -188,7 +195,7 @@ _RULES = (
         lambda m: m.sharpness,
         -1,
         0.45,
-        0.35,
+        0.38,
         "The strokes are blurred; hold the camera still and focus on the ink.",
     ),
     _Rule(
