@@ -20,8 +20,8 @@ Vector = NDArray[np.float32]
 
 # A region fainter than this share of the mean one is shrunk rather than scaled up to a direction made of noise.
 FAINT = 0.1
-# Directions are rounded to so many steps a side. Their products and the sums of these are then whole numbers below 2^24,
-# which float32 holds exactly: whatever the order of summation, every processor computes the same bits.
+# Directions are rounded to so many steps a side. Their products and the sums of these are then whole numbers below
+# 2^24, which float32 holds exactly: whatever the order of summation, every processor computes the same bits.
 STEPS = 2047
 # So are the weights, and sums of 64-bit numbers.
 WEIGHT_STEPS = 2**16
@@ -164,8 +164,8 @@ class LocalMatching(Record):
             own = _Query(directions[0], self._windows(directions)[0], weights[0])
             start = 0
             for chunk in arranged.parts:
-                found[number, start : start + chunk.count] = self._compared(own, chunk)
-                start += chunk.count
+                found[number, start : start + chunk.references] = self._compared(own, chunk)
+                start += chunk.references
         return found
 
     def _chunk(self, references: Vector) -> _Chunk:
@@ -181,7 +181,7 @@ class LocalMatching(Record):
 
     def _compared(self, own: _Query, theirs: _Chunk) -> NDArray[np.float64]:
         """Similarities of a query to a chunk of references, float64 [K]."""
-        rows, columns, count = self.rows, self.columns, theirs.count
+        rows, columns, count = self.rows, self.columns, theirs.references
         ahead = np.matmul(theirs.windows, own.directions.transpose(0, 2, 1))
         ahead = ahead.reshape(rows, -1, count * columns)
         ahead += theirs.out_of_reach[0]
@@ -192,7 +192,8 @@ class LocalMatching(Record):
         # Whole numbers below 2^53: exact in float64 in any order.
         forward = np.einsum("rkc,rc->k", there.astype(np.float64), own.weights)
         backward = np.einsum("rck,rck->k", back.astype(np.float64), theirs.weights)
-        return (forward / own.weights.sum() + backward / theirs.total_weights) / (2 * STEPS**2)
+        both: NDArray[np.float64] = forward / own.weights.sum() + backward / theirs.total_weights
+        return both / (2 * STEPS**2)
 
     def consistencies(self, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
         """See `Matching.consistencies`."""
@@ -218,7 +219,8 @@ class LocalMatching(Record):
         padded = np.zeros((count, self.rows + 2 * reach, self.columns, size), np.float32)
         padded[:, reach : reach + self.rows] = directions
         rows = [padded[:, shift : shift + self.rows] for shift in range(2 * reach + 1)]
-        return np.stack(rows, axis=2).reshape(count, self.rows, -1, size)
+        windows: Vector = np.stack(rows, axis=2).reshape(count, self.rows, -1, size)
+        return windows
 
     @cached_property
     def _row_reach(self) -> int:
@@ -241,7 +243,7 @@ class _Query(NamedTuple):
 class _Chunk(NamedTuple):
     """Some references, see `LocalMatching._chunk`; weights [rows, columns, K] and their sums [K]."""
 
-    count: int
+    references: int
     directions: Vector
     windows: Vector
     weights: NDArray[np.float64]

@@ -66,7 +66,8 @@ class PreprocessSpec:
             )
         if not 100 <= self.oversampling <= 400:
             raise BundleError(
-                f"The preprocessing constant oversampling is {self.oversampling}, not 100 to 400; export the bundle again."
+                f"The preprocessing constant oversampling is {self.oversampling}, not 100 to 400; export the bundle "
+                "again."
             )
         if not 50 <= self.sensitivity <= 100:
             raise BundleError(
