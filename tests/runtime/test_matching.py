@@ -225,7 +225,7 @@ def test_matchings_by_hand() -> None:
     assert pairwise(COSINE, crossed)[0, 1] == 0
     assert pairwise(LocalMatching(1, 2, 0, 0), crossed)[0, 1] == pytest.approx(0)
     for matching in (LocalMatching(1, 2, 0, 1), LocalMatching(2, 1, 1, 0), LocalMatching(2, 1, 9, 9)):
-        assert pairwise(matching, crossed)[0, 1] == pytest.approx(1 / 1.1**2)
+        assert pairwise(matching, crossed)[0, 1] == pytest.approx(1 / 1.1**2, abs=ROUNDING)
 
 
 REFUSED: dict[str, Callable[[], object]] = {
