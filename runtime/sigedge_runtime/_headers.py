@@ -17,7 +17,7 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 MAX_PIECES = 100_000
 """Chunks, segments or directory entries of one file; a file of nothing but empty ones would be walked for minutes."""
-MAX_SCANS = 100
+MAX_SCANS = 50
 """Scans of a progressive JPEG, each of which passes over the whole image; encoders write about ten."""
 
 # Everything a PNG's pixels depend on. OpenCV 4.11 and 4.12 crash on damaged animations, whose chunks are left out here.

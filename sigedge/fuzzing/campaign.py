@@ -67,7 +67,15 @@ class Report:
             self.outcomes[outcome.split(" ")[0]] += 1
 
 
-def run(kind: str, seed: int, count: int, *, first: int = 0, environment: Mapping[str, str] | None = None) -> Report:
+def run(
+    kind: str,
+    seed: int,
+    count: int,
+    *,
+    first: int = 0,
+    environment: Mapping[str, str] | None = None,
+    module: str = "sigedge.fuzzing.child",
+) -> Report:
     """Run cases `first` to `first + count - 1` of a kind; a process that dies is followed by another.
 
     Args:
@@ -76,6 +84,7 @@ def run(kind: str, seed: int, count: int, *, first: int = 0, environment: Mappin
         count: of the cases.
         first: number of the first.
         environment: added to that of the child, such as ``MALLOC_PERTURB_``.
+        module: what runs the cases, with the arguments of `sigedge.fuzzing.child`.
 
     Raises:
         DataError: there is no such kind, or the child cannot even begin.
@@ -84,7 +93,7 @@ def run(kind: str, seed: int, count: int, *, first: int = 0, environment: Mappin
         raise DataError(f"There are no cases called {kind!r}; use one of: {', '.join(CASES)}.")
     report, number, end = Report(kind, seed), first, first + count
     while number < end:
-        command = [sys.executable, "-m", "sigedge.fuzzing.child", kind, str(seed), str(number), str(end - number)]
+        command = [sys.executable, "-m", module, kind, str(seed), str(number), str(end - number)]
         settings = {**os.environ, **_SETTINGS, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         # A file, for libraries that warn of each case would fill a pipe that nobody empties.
         with (
