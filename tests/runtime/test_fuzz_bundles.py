@@ -25,6 +25,7 @@ from sigedge_runtime._records import parse_json
 from sigedge_runtime.bundle import MANIFEST, Bundle
 from sigedge_runtime.errors import BundleError, BundleIntegrityError, SigedgeError
 from sigedge_runtime.manifest import Manifest
+from sigedge_runtime.metadata import read_metadata
 from sigedge_runtime.selftest import replay
 from sigedge_runtime.vectors import Vectors
 from sigedge_runtime.verifier import Verifier
@@ -193,3 +194,34 @@ def test_vectors_with_any_value_are_read_or_refused(master_bundle: Path, data: s
         Vectors.from_json(json.dumps(whole))
     except SigedgeError as error:
         assert isinstance(error, BundleError) and str(error).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("x" * 5000, "cannot be looked for"),
+        ("a\0b", "does not exist"),
+        ("\udcff", "does not exist"),
+        # Endless, and memory would be full before the end is not found.
+        ("/dev/zero", "neither a folder nor a file"),
+        ("/proc/self/mem", "no intact zip file"),
+    ],
+)
+def test_paths_that_lead_to_no_bundle(path: str, word: str) -> None:
+    with pytest.raises(BundleError, match=word):
+        Bundle.open(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("x" * 5000, "cannot be read"),
+        ("a\0b", r"cannot be read \(embedded null byte\)"),
+        ("/dev/zero", "is not a file"),
+        (".", "is not a file"),
+        ("/proc/self/mem", "cannot be read"),
+    ],
+)
+def test_paths_that_lead_to_no_model_file(path: str, word: str) -> None:
+    with pytest.raises(BundleError, match=word):
+        read_metadata(path)
