@@ -3,7 +3,7 @@
 Usage: python benchmarks/soak.py [--minutes 10] [--threads 8] [--out FILE]
 
 Signatures are synthetic. Ends with code 1 when there was any error, an enrolment was lost, or memory grew by more than
-`MOST_GROWTH` in a soak of five minutes or more. The C library keeps one pool of memory for all threads here: with a pool
+`MOST_GROWTH` in a soak of five minutes or more. The C library keeps one pool of memory for all threads here: with one
 for each, memory goes up and down so much that a small leak would not show.
 """
 
