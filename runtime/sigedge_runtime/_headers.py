@@ -62,9 +62,8 @@ def read_header(data: bytes) -> Header | None:
 
 def essential_png(data: bytes) -> bytes:
     """A complete PNG without the chunks that its pixels do not depend on: animation, profiles, text and time."""
-    chunks = list(_png_chunks(data))
-    kept = [data[start:end] for kind, start, end in chunks if kind in _PNG_ESSENTIAL]
-    return data if len(kept) == len(chunks) else b"".join([PNG_MAGIC, *kept])
+    kept = [data[start:end] for kind, start, end in _png_chunks(data) if kind in _PNG_ESSENTIAL]
+    return b"".join([PNG_MAGIC, *kept])
 
 
 def _png(data: bytes) -> Header:
@@ -75,14 +74,18 @@ def _png(data: bytes) -> Header:
 
 
 def _png_complete(data: bytes) -> bool:
-    """Walk the chunks to IEND, checking every CRC (PNG specification, section 5.3); there is one header."""
-    last, headers = b"", 0
+    """Walk the chunks to IEND, checking every CRC (PNG specification, section 5.3).
+
+    There is one header and there are pixels: without them OpenCV 4.11 goes on behind the end, in memory of its own.
+    """
+    last, headers, pixels = b"", 0, False
     for kind, start, end in _png_chunks(data):
         if end > len(data) or zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             return False
         last = kind
         headers += kind == b"IHDR"
-    return last == b"IEND" and headers == 1
+        pixels |= kind == b"IDAT"
+    return last == b"IEND" and headers == 1 and pixels
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -124,4 +124,4 @@ def _lines(child: subprocess.Popen[str]) -> Iterator[tuple[int, int, float, int,
 
 def _death(number: int) -> str:
     name = signal.Signals(number).name
-    return "took too long" if number == signal.SIGALRM else f"ended the process by {name}"
+    return "took too long" if number in (signal.SIGPROF, signal.SIGALRM) else f"ended the process by {name}"

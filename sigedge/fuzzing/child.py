@@ -3,7 +3,7 @@
     python -m sigedge.fuzzing.child KIND SEED FIRST COUNT
 
 Prints a line a case: number, outcome, milliseconds, and by how many kB the largest memory so far has grown since the
-start. A case that takes longer than `SECONDS` ends the process by SIGALRM.
+start. A case that computes for longer than `SECONDS`, or waits for longer than `WAITING`, ends the process by a signal.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from sigedge.fuzzing.cases import CASES
 from sigedge.fuzzing.targets import TARGETS
 
 SECONDS = 30.0
+"""Of processor time, so that a busy machine makes no hang out of a slow case."""
+WAITING = 600.0
 ADDRESS_SPACE = 6 * 2**30
 """What the process may map, in bytes: a last resort that keeps a bomb from taking the machine with it."""
 
@@ -26,7 +28,6 @@ def main(kind: str, seed: int, first: int, count: int) -> None:
     """Run the cases, one after the other."""
     target, make = CASES[kind]
     run = TARGETS[target]
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     make(seed, first)  # what is made once is made before anything is measured
     base = _peak()
@@ -35,12 +36,18 @@ def main(kind: str, seed: int, first: int, count: int) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         for number in range(first, first + count):
             data = make(seed, number)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            _limit(SECONDS, WAITING)
             began = time.perf_counter()
             outcome = _outcome(run, data)
             milliseconds = 1000 * (time.perf_counter() - began)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _limit(0, 0)
             print(number, len(data), f"{milliseconds:.2f}", _peak() - base, outcome, sep="\t", file=out, flush=True)
+
+
+def _limit(computing: float, waiting: float) -> None:
+    """Have SIGPROF or SIGALRM end the process, unless the limits are lifted before; Python handles neither."""
+    signal.setitimer(signal.ITIMER_PROF, computing)
+    signal.setitimer(signal.ITIMER_REAL, waiting)
 
 
 def _outcome(run: object, data: bytes) -> str:

@@ -27,6 +27,7 @@ from sigedge_runtime.errors import BundleError, BundleIntegrityError, SigedgeErr
 from sigedge_runtime.manifest import Manifest
 from sigedge_runtime.metadata import read_metadata
 from sigedge_runtime.selftest import replay
+from sigedge_runtime.signing import Signature
 from sigedge_runtime.vectors import Vectors
 from sigedge_runtime.verifier import Verifier
 
@@ -225,3 +226,10 @@ def test_paths_that_lead_to_no_bundle(path: str, word: str) -> None:
 def test_paths_that_lead_to_no_model_file(path: str, word: str) -> None:
     with pytest.raises(BundleError, match=word):
         read_metadata(path)
+
+
+@given(data=st.one_of(st.binary(max_size=300), JSON.map(lambda value: json.dumps(value).encode())))
+def test_anything_is_no_signature(data: bytes) -> None:
+    with pytest.raises(BundleError) as raised:
+        Signature.from_bytes(data, "manifest.sig")
+    assert str(raised.value).startswith("manifest.sig")

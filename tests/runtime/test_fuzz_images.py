@@ -105,19 +105,20 @@ def planted(data):
     number = int(data)
     if number == 1: os.kill(os.getpid(), signal.SIGSEGV)
     if number == 2: raise KeyError("planted")
-    if number == 3: time.sleep(60)
-    if number == 4: bytearray(200 * 2**20)
+    while number == 3: pass
+    if number == 5: time.sleep(60)
+    if number == 4: bytes(bytearray(200 * 2**20))
     return "read it"
 TARGETS["planted"] = planted
 CASES["planted"] = ("planted", lambda seed, number: b"%d" % number)
-child.SECONDS = 0.5
+child.SECONDS, child.WAITING = 3.0, 10.0
 child.main(sys.argv[1], *map(int, sys.argv[2:5]))
 """
 
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A module whose cases 1, 2 and 3 crash, raise and hang, and whose case 4 takes memory."""
+    """A module whose cases 1, 2, 3 and 5 crash, raise, compute and wait for ever, and whose case 4 takes memory."""
     (tmp_path / "planted_faults.py").write_text(PLANTED)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(CASES, "planted", ("image", random_bytes))
@@ -125,13 +126,14 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_a_crash_an_exception_and_a_hang_are_seen_and_the_rest_is_still_run(planted: str) -> None:
-    report = run("planted", 0, 6, module=planted)
+    report = run("planted", 0, 7, module=planted)
     assert report.defects == [
         f"case 1: ended the process by {signal.Signals.SIGSEGV.name}",
         "case 2: KeyError: 'planted'",
         "case 3: took too long",
+        "case 5: took too long",
     ]
-    assert report.cases == 6 and report.outcomes == {"read": 3}
+    assert report.cases == 7 and report.outcomes == {"read": 3}
     assert report.peak_growth_kb > 150 * 1024
     assert set(report.to_dict()) >= {"defects", "outcomes", "slowest_ms", "peak_growth_kb", "bytes"}
 
@@ -190,6 +192,20 @@ def test_a_damaged_animation_does_not_crash_opencv() -> None:
     assert b"acTL" in damaged
     with pytest.raises(ImageError, match="cannot be decoded"):
         read_image(damaged)
+
+
+def test_a_png_without_pixels_is_damaged() -> None:
+    """OpenCV 4.11 reads on behind its end, and returns what it finds there."""
+    png = FILES["png"][0]
+    end = png[-12:]
+    with pytest.raises(ImageError, match="truncated or damaged"):
+        read_image(png[:33] + end + png[33:])
+
+
+def test_nothing_behind_the_end_of_a_png_is_decoded() -> None:
+    png = FILES["png"][0]
+    assert essential_png(png + png_chunk(b"acTL", bytes(8)) + b"more") == png
+    np.testing.assert_array_equal(read_image(png + b"more"), read_image(png))
 
 
 @pytest.mark.parametrize("number", range(len(FILES["png"])))
