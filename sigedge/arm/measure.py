@@ -33,9 +33,9 @@ class Extent:
         trials: scores of each artefact.
     """
 
-    signers: int = 12
+    signers: int = 8
     scans: int = 300
-    trials: int = 240
+    trials: int = 180
 
 
 def draw_job(folder: Path, bundles: Mapping[str, Path], extent: Extent, index: Path | None) -> Job:

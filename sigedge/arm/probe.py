@@ -31,6 +31,7 @@ from sigedge_runtime.scoring import score
 from sigedge_runtime.selftest import replay
 
 PACKAGES = ("numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime")
+PICTURE_FACTS = ("pixels", "canvases", "issues", "measurements")
 _ENGINES = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -39,7 +40,7 @@ class Observation:
     """What a process computed.
 
     Attributes:
-        facts: machine, versions, one entry a picture (digests and quality), one an artefact (precision, self-test).
+        facts: machine, versions, one entry a picture (its `PICTURE_FACTS`), one an artefact (precision, self-test).
         arrays: ``outputs ARTEFACT`` float32 [signatures, D], ``scores ARTEFACT`` float64 and ``accepted ARTEFACT``
             bool [trials].
     """
@@ -93,13 +94,15 @@ def _version(package: str) -> str:
 
 
 def _picture(path: str) -> dict[str, Any]:
-    """Digests of the decoded pixels and of the canvas, and every figure of the quality; or why it was refused."""
+    """Digests of the decoded pixels and of the canvas, what is wrong and every measurement; or why it was refused."""
     try:
         pixels = read_image(path)
         canvas, quality = harmonise(pixels)
     except SigedgeError as error:
-        return {"pixels": str(error), "canvas": str(error), "quality": None}
-    return {"pixels": _digest(pixels), "canvas": _digest(canvas), "quality": quality.to_dict()}
+        return dict.fromkeys(PICTURE_FACTS, str(error))
+    issues = [issue.code for issue in quality.issues]
+    facts = (_digest(pixels), _digest(canvas), issues, asdict(quality.measurements))
+    return dict(zip(PICTURE_FACTS, facts, strict=True))
 
 
 def _digest(array: NDArray[Any]) -> str:
