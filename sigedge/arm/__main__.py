@@ -110,7 +110,7 @@ def _exported() -> Path:
     weights = ROOT / "models" / "weights" / "edgesig.safetensors"
     _say("exporting float32 files (about a minute, then from the cache)")
     command: list[Word] = [sys.executable, "-m", "sigedge", "export", weights, "--out", target]
-    command += ["--formats", "tflite,onnx", "--precisions", "float32,int8"]
+    command += ["--formats", "tflite,onnx", "--precisions", "float32"]
     run_tool(command, "export the weights by hand to see why", None, ExportError)
     return target
 
