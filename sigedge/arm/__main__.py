@@ -22,7 +22,7 @@ from sigedge.arm.system import prepare_arm
 from sigedge_runtime.bundle import SHIPPED, Bundle
 from sigedge_runtime.errors import DataError, ExportError, SigedgeError
 
-IDENTICAL, DIFFERENT, BAD_INPUT, SKIPPED = 0, 1, 2, 3
+IDENTICAL, DIFFERENT, BAD_INPUT, SKIPPED, STOPPED = 0, 1, 2, 3, 130
 SHIPPED_NAMES = ("edgesig", "edgesig-clean")
 _EXPORT_TOOLS = ("torch", "onnx", "onnx2tf", "tensorflow")
 
@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SigedgeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("Stopped: no result was written; what is set up is kept.", file=sys.stderr)
+        return STOPPED
     _show(result)
     return DIFFERENT if result["failures"] else IDENTICAL
 

@@ -68,13 +68,14 @@ def test_a_difference_is_1_is_told_and_is_written(
     [
         (ArmUnavailableError("No network."), SKIPPED, "Skipped: No network."),
         (ParityError("It crashes."), BAD_INPUT, "Error: It crashes."),
+        (KeyboardInterrupt(), 130, "Stopped: no result was written; what is set up is kept."),
     ],
 )
 def test_what_hinders_it_is_one_sentence_and_no_result(
     tmp_path: Path,
     measured: dict[str, Any],
     capsys: pytest.CaptureFixture[str],
-    error: Exception,
+    error: BaseException,
     expected: int,
     start: str,
 ) -> None:

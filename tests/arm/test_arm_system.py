@@ -142,7 +142,7 @@ def apt(monkeypatch: pytest.MonkeyPatch) -> FakeApt:
 
 def emulator(path: Path, cores: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho {cores}\n")
+    path.write_text(f"#!/bin/sh\necho {cores}\nexit 1\n")  # as QEMU 7.2 does after listing its cores
     path.chmod(0o755)
     return path
 
