@@ -54,13 +54,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sigedge.arm", description=__doc__)
     parser.add_argument("--json", type=Path, help="result file to write")
     parser.add_argument("--bundle", type=Path, action="append", help="folder of a bundle; default: those shipped")
-    parser.add_argument("--signers", type=int, default=extent.signers, help="synthetic signers, 8 signatures each")
-    parser.add_argument("--scans", type=int, default=extent.scans, help="real scans, where the research data is")
-    parser.add_argument("--trials", type=int, default=extent.trials, help="scores of each artefact")
+    parser.add_argument("--signers", type=_count, default=extent.signers, help="synthetic signers, 8 signatures each")
+    parser.add_argument("--scans", type=_count, default=extent.scans, help="real scans, where the research data is")
+    parser.add_argument("--trials", type=_count, default=extent.trials, help="scores of each artefact")
     parser.add_argument("--no-float", action="store_true", help="leave out the float32 files, which are exported first")
     parser.add_argument("--cache", type=Path, default=Path(".cache") / "arm", help="folder of the Arm system")
     parser.add_argument("--constraints", type=Path, default=ROOT / "constraints.txt", help="pinned versions, for pip")
     return parser
+
+
+def _count(text: str) -> int:
+    """A number that the command line gives."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; give a whole number of 0 or more")
+    return int(text)
 
 
 def _result(options: argparse.Namespace) -> dict[str, Any]:

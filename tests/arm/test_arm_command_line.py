@@ -89,6 +89,13 @@ def test_a_bundle_that_is_none_is_bad_input(tmp_path: Path, measured: dict[str, 
     assert run(tmp_path, "--bundle", str(tmp_path / "none"))[0] == BAD_INPUT
 
 
+@pytest.mark.parametrize("text", ["-1", "many", "2.5"])
+def test_a_count_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([f"--scans={text}"])
+    assert caught.value.code == BAD_INPUT and f"'{text}' is no count" in capsys.readouterr().err
+
+
 def test_without_the_export_tools_float_is_left_out_and_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
