@@ -16,7 +16,7 @@ SOAK_MINUTES ?= 10
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test lint format bench train fuzz soak docs-tables clean
+.PHONY: help install demo test lint format bench arm-parity train fuzz soak docs-tables clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ format: $(STAMP) ## Format the sources
 bench: $(STAMP) ## Measure the shipped bundle: benchmarks/results/bench-edgesig.json
 	@mkdir -p benchmarks/results
 	@$(BIN)/sigedge bench $(BUNDLE) --json benchmarks/results/bench-$(notdir $(BUNDLE)).json
+
+arm-parity: $(STAMP) ## Compare the runtime here with emulated Arm cores: benchmarks/results/arm-parity.json
+	@$(BIN)/python -m sigedge.arm --json benchmarks/results/arm-parity.json
 
 # One thread adds up in one order: the same processor gives the same weights to the bit.
 train: export OMP_NUM_THREADS := 1

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sigedge.evaluation import (
     columns,
+    columns_arm,
     columns_cgan,
     columns_cleaner,
     columns_forger,
@@ -35,6 +36,7 @@ PAGES = ("*.md", "docs/**/*.md", "models/**/*.md", "benchmarks/**/*.md")
 NOTHING = "Not measured yet."
 TABLES = {
     **columns.TABLES,
+    **columns_arm.TABLES,
     **columns_cgan.TABLES,
     **columns_cleaner.TABLES,
     **columns_forger.TABLES,
