@@ -53,17 +53,10 @@ def test_equal_observations_are_identical_in_everything(here: Observation, there
         assert row["max_output_difference"] == row["max_score_difference"] == 0
 
 
-@pytest.mark.parametrize("fact", ["pixels", "canvases", "issues"])
+@pytest.mark.parametrize("fact", ["pixels", "canvases", "issues", "measurements"])
 def test_one_picture_that_differs_is_a_failure(here: Observation, there: Observation, fact: str) -> None:
     there.facts["pictures"][2][fact] = "other"
     assert found(here, there) == [f"1 of 2 odd pictures differ in their {fact}."]
-
-
-def test_a_measurement_that_differs_is_counted_and_allowed(here: Observation, there: Observation) -> None:
-    there.facts["pictures"][0]["measurements"] = "other"
-    figures = compare(PICTURES, here, there)
-    assert figures["pictures"]["synthetic"]["identical_measurements"] == 0
-    assert failures(figures) == []
 
 
 def put(name: str, at: tuple[int, ...], value: float) -> Callable[[Observation], None]:
@@ -78,7 +71,10 @@ BROKEN = {
         put(f"outputs {EXACT}", (0, 0), np.nextafter(np.float32(1), np.float32(2))),
         "must be identical",
     ),
-    "an int8 score": (put(f"scores {EXACT}", (1,), np.nextafter(np.float32(0.75), np.float32(1))), "scores differ beyond"),
+    "an int8 score": (
+        put(f"scores {EXACT}", (1,), np.nextafter(np.float32(0.75), np.float32(1))),
+        "scores differ beyond",
+    ),
     "an int8 score that is no number": (put(f"scores {EXACT}", (1,), np.nan), "scores differ beyond"),
     "an int8 decision": (put(f"accepted {EXACT}", (2,), 1), "decisions differ"),
     "a float output": (put(f"outputs {FLOAT}", (1, 1), 4 + 8 * FLOAT_TOLERANCE), "outputs differ beyond"),
