@@ -22,8 +22,12 @@ from sigedge_runtime.matching import Vector
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
 from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
+from sigedge_runtime.search import UserSearch
 from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
+
+# Users whose consistency is remembered; it holds their templates, too.
+_REMEMBERED = 1_000
 
 
 class Verifier:
@@ -42,6 +46,7 @@ class Verifier:
         self.operating_point = operating_point
         self._resources = resources
         self._consistencies: dict[str, tuple[Vector, float]] = {}
+        self._search = UserSearch(store, self.identity, self.manifest.verification.similarity)
 
     @classmethod
     def open(
@@ -171,6 +176,8 @@ class Verifier:
     def identify(self, image: ImageSource, limit: int = 5) -> Identification:
         """Rank the enrolled users as writers of a signature, most probable first, at most `limit` of them.
 
+        All are compared up to `search.EXACT_UP_TO` templates, and beyond those on a short list (`search.UserSearch`).
+
         Raises:
             UnknownUserError: nobody is enrolled.
             TemplateMismatchError: some templates are of another model or precision.
@@ -179,14 +186,14 @@ class Verifier:
         """
         clock = Clock()
         with clock.stage("match"):
-            gallery = self.store.gallery(self.identity)
+            self._search.refresh()
         query = self._embed(image, clock)
         with clock.stage("match"):
             asked = self._remedy(query)
-            candidates = self._rank(query.vector, gallery, asked)
+            candidates = self._rank(query.vector, self._search.gallery(query.vector, limit), asked)
         return Identification(
             candidates=tuple(candidates[: max(0, limit)]),
-            enrolled=len(gallery.users),
+            enrolled=self._search.enrolled,
             operating_point=self.operating_point,
             sign_again=asked != "",
             remedy=asked,
@@ -280,6 +287,8 @@ class Verifier:
             found = self.manifest.verification.similarity.consistencies(
                 references, np.array([len(references)], np.intp)
             )
+            if len(self._consistencies) >= _REMEMBERED:
+                self._consistencies.clear()
             known = self._consistencies[user] = references, float(found[0])
         return known[1]
 
