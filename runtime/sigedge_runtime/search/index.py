@@ -11,6 +11,8 @@ from sigedge_runtime.errors import StoreError
 from sigedge_runtime.matching import Vector
 
 Labels = NDArray[np.int64]
+BLOCKS = 16
+"""Blocks of products looked at for each neighbour that is wanted."""
 NOBODY = -1
 """Label in the place of a neighbour that an approximate search did not find."""
 
@@ -145,8 +147,10 @@ def check_searched(queries: NDArray[Any], k: int, size: int) -> None:
 def _best(products: Vector, labels: Labels, k: int) -> NDArray[np.intp]:
     if k == 0:
         return np.empty(0, np.intp)
-    # All as good as the k-th, so that it is the labels that decide among equals and not the order of the rows.
-    worst = np.partition(products, len(products) - k)[len(products) - k]
-    rows = np.flatnonzero(products >= worst)
+    # k blocks hold a product as good as the k-th best of the blocks' maxima, so nothing below it is among the best k.
+    # All that equal it stay, so that it is the labels that decide among equals and not the order of the rows.
+    block = max(1, len(products) // (BLOCKS * k))
+    maxima = products[: len(products) // block * block].reshape(-1, block).max(axis=1)
+    rows = np.flatnonzero(products >= np.partition(maxima, len(maxima) - k)[len(maxima) - k])
     best: NDArray[np.intp] = rows[ordered(labels[rows], products[rows])[:k]]
     return best

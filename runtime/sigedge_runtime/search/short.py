@@ -42,10 +42,11 @@ def short_vectors(prepared: Vector, matching: Matching) -> Vector:
             f"Templates of shape {list(prepared.shape)} hold no vector for each of {matching.cells} cells; enrol again "
             "with the bundle that is loaded."
         )
-    cells = prepared.reshape(len(prepared), matching.cells, -1)
+    cells = prepared.reshape(len(prepared), matching.cells, prepared.shape[1] // matching.cells)
     lengths = np.sqrt(np.einsum("ncd,ncd->nc", cells, cells))
     weighted = cells / np.sqrt(np.maximum(lengths, np.finfo(np.float32).tiny))[..., None]
-    return _unit(np.matmul(_transform(matching), weighted).reshape(len(prepared), -1))
+    waves = np.matmul(_transform(matching), weighted)
+    return _unit(waves.reshape(len(prepared), waves.shape[1] * waves.shape[2]))
 
 
 def _transform(matching: LocalMatching) -> Vector:
