@@ -186,10 +186,11 @@ class UserSearch:
                 index.add(np.full(len(vectors), self._number(name), np.int64), vectors)
 
     def _number(self, user: str) -> int:
-        """A new label for a user."""
-        self._last += 1
-        label = self._last
-        self._names[label], self._numbers[user] = user, label
+        """A user's label: a new one, unless the user changed while the store was read and was met twice."""
+        label = self._numbers.get(user)
+        if label is None:
+            label = self._last = self._last + 1
+            self._names[label], self._numbers[user] = user, label
         return label
 
     def _forget(self) -> None:

@@ -126,6 +126,19 @@ def test_added_replaced_and_removed_users_are_followed(store: TemplateStore) -> 
     assert (found.enrolled, len(found.index or ())) == (30, 60 + 2 - 3)
 
 
+def test_a_user_who_was_met_twice_leaves_nothing_behind(store: TemplateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when somebody is replaced while the store is read in parts."""
+    parts = list(store.galleries(MINE))
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "galleries", lambda identity: iter([*parts, *parts]))
+        found = opened(store)
+    assert len(found.index or ()) == 120
+    store.remove(name(5))
+    found.refresh()
+    assert len(found.index or ()) <= 120 - 2 * 3
+    assert name(5) not in listed(found, 5)
+
+
 def test_changes_by_another_connection_are_followed(store: TemplateStore, tmp_path: Path) -> None:
     found = opened(store)
     other = TemplateStore(tmp_path / "templates.db")
