@@ -51,6 +51,7 @@ QUERIES = 100
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 WHOLE_SIZES = (100, 200, 500, 1_000, 2_000, 5_000)
 LENGTHS = (1, 5, 10, 20, 50, 100, 200, 500)
+TIMED = 100
 FEW = 20
 SEED = 0
 IDENTITY = "measured"
@@ -94,7 +95,7 @@ def embedded(bundle: Bundle, artifact: Any, decision: Decision, queries: int) ->
     records, kinds = development_signers(default_data())
     canvases = CanvasCache(CACHE / "canvases").canvases(records).usable()
     with open_engine("auto", artifact, bundle.path(artifact.file), 1) as engine:
-        vectors = embed_canvases(engine, canvases.canvases)
+        vectors = embed_canvases(engine, canvases.canvases, cache=CACHE / "canvases")
     prepared = np.concatenate(
         [decision.similarity.prepare(vectors[i : i + 1000]) for i in range(0, len(vectors), 1000)]
     )
@@ -178,7 +179,7 @@ def recalls(asking: Trials, ranks: Ranks, near: list[Any]) -> dict[str, Any]:
 
 def index_figures(index: Any, built: float, asking: Trials, decision: Decision, read: Read) -> dict[str, Any]:
     """Milliseconds of a query, seconds of building, and bytes."""
-    times = time_match(index, asking.queries, decision, read, SHORT_LIST)
+    times = time_match(index, some(asking.queries, TIMED), decision, read, SHORT_LIST)
     return {"ms": times, "build_s": built / 1e3, "bytes": index.nbytes}
 
 
@@ -199,7 +200,7 @@ def compared(size: int, trials: Trials, decision: Decision, read: Read) -> dict[
     references, sizes = flat(trials)[: users * REFERENCES], trials.sizes[:users]
     known = decision.similarity.consistencies(references, sizes)
     index = exact_index(np.arange(size, dtype=np.int64) // REFERENCES, short_vectors(references, decision.similarity))
-    queries = trials.queries[:: max(1, len(trials.queries) // FEW)]
+    queries = some(trials.queries, FEW)
     whole = [timed(lambda one=one: scores(one, references, sizes, decision, known))[1] for one in queries]
     short = time_match(index, queries, decision, read, SHORT_LIST)["remembered"]
     return {"templates": size, "everybody_ms": asdict(summarise(whole)), "short_list_ms": short}
@@ -210,6 +211,11 @@ def crossovers(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> dict[
     listed = [row["templates"] for row in whole if row["short_list_ms"]["p50"] < row["everybody_ms"]["p50"]]
     by_faiss = [r["templates"] for r in rows if r["faiss"]["ms"]["search"]["p50"] < r["matrix"]["ms"]["search"]["p50"]]
     return {"short_list": min(listed, default=None), "faiss": min(by_faiss, default=None)}
+
+
+def some(queries: Any, count: int) -> Any:
+    """About so many of the queries, of all kinds of signers."""
+    return queries[:: max(1, len(queries) // count)]
 
 
 def flat(trials: Trials) -> Any:

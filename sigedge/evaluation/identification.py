@@ -180,7 +180,7 @@ def rank_winners(
     decision: Decision,
     *,
     neighbours: int = 1000,
-    compared: int = 300,
+    compared: int = 100,
 ) -> Ranks:
     """Find the winner of each query and its place among the nearest short vectors.
 
