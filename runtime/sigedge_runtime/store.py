@@ -168,6 +168,21 @@ class TemplateStore:
             raise UnknownUserError(f"Nobody is enrolled in {self._name}; enrol a user first.")
         return gallery
 
+    def galleries(self, identity: str, users: int = 1000) -> Iterator[Gallery]:
+        """The same in parts of at most `users` users; nothing when nobody is enrolled. Errors as for `gallery`."""
+        names = [one.name for one in self.users()]
+        for start in range(0, len(names), users):
+            part = self._gallery(
+                identity, "WHERE name BETWEEN ? AND ?", (names[start], names[start : start + users][-1])
+            )
+            if part.users:
+                yield part
+
+    def revision(self) -> str:
+        """A text that is another one after every change of users or templates, by whatever process."""
+        with self._errors():
+            return f"{self._pragma('data_version')}-{self._database.total_changes}"
+
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
         self._database.close()

@@ -22,6 +22,7 @@ from sigedge_runtime.matching import Vector
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
 from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
+from sigedge_runtime.search import UserSearch
 from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
 
@@ -45,6 +46,7 @@ class Verifier:
         self._resources = resources
         # By user: what the templates were, and their consistency. No template is kept, nor more than so many users.
         self._consistencies: dict[str, tuple[int, float]] = {}
+        self._search = UserSearch(store, self.identity, self.manifest.verification.similarity)
 
     @classmethod
     def open(
@@ -174,6 +176,8 @@ class Verifier:
     def identify(self, image: ImageSource, limit: int = 5) -> Identification:
         """Rank the enrolled users as writers of a signature, most probable first, at most `limit` of them.
 
+        All are compared up to `search.EXACT_UP_TO` templates, and beyond those on a short list (`search.UserSearch`).
+
         Raises:
             UnknownUserError: nobody is enrolled.
             TemplateMismatchError: some templates are of another model or precision.
@@ -182,14 +186,14 @@ class Verifier:
         """
         clock = Clock()
         with clock.stage("match"):
-            gallery = self.store.gallery(self.identity)
+            self._search.refresh()
         query = self._embed(image, clock)
         with clock.stage("match"):
             asked = self._remedy(query)
-            candidates = self._rank(query.vector, gallery, asked)
+            candidates = self._rank(query.vector, self._search.gallery(query.vector, limit), asked)
         return Identification(
             candidates=tuple(candidates[: max(0, limit)]),
-            enrolled=len(gallery.users),
+            enrolled=self._search.enrolled,
             operating_point=self.operating_point,
             sign_again=asked != "",
             remedy=asked,

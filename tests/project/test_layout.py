@@ -30,7 +30,20 @@ FLAT_APIS = (
     "sigedge_export",
     "sigedge_runtime",
 )
-EXTRAS = {"litert", "tflite", "onnx", "tensorrt", "train", "export", "sign", "kiosk", "distributed", "fuzz", "dev"}
+EXTRAS = {
+    "litert",
+    "tflite",
+    "onnx",
+    "tensorrt",
+    "train",
+    "export",
+    "sign",
+    "search",
+    "kiosk",
+    "distributed",
+    "fuzz",
+    "dev",
+}
 
 
 @pytest.fixture(scope="module")
