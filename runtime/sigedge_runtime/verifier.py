@@ -12,8 +12,8 @@ import numpy as np
 from sigedge_runtime._clock import Clock
 from sigedge_runtime.abstention import quality_index, remedy
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.choice import choose_artifact
-from sigedge_runtime.engines import Engine, open_engine
+from sigedge_runtime.choice import open_best
+from sigedge_runtime.engines import Engine, EngineChoice
 from sigedge_runtime.enrolment import enrol
 from sigedge_runtime.errors import ImageError, QualityError, TemplateMismatchError
 from sigedge_runtime.images import ImageSource, describe, read_image
@@ -52,18 +52,18 @@ class Verifier:
         precision: str | None = None,
         store: str | os.PathLike[str] | TemplateStore | None = None,
         operating_point: str | None = None,
-        threads: int = 1,
+        threads: int | None = 1,
         selftest: bool = True,
     ) -> Verifier:
         """Check a bundle, warm an engine, replay the golden vectors and open the template store.
 
         Args:
             bundle: a folder, a ``.zip`` file or an open bundle, which stays open; default: the one shipped here.
-            engine: ``litert``, ``tflite_runtime``, ``onnxruntime``, ``tensorrt``, or ``auto`` for the best installed.
+            engine: name of an engine (`engines.names()`), or ``auto`` for the one that is fastest here.
             precision: ``int8``, ``float16`` or ``float32``; default: the best artefact that the engine runs.
             store: SQLite file of the templates, or an open store, which stays open; default: in memory.
             operating_point: name of a threshold of the bundle; default: the bundle's default.
-            threads: CPU threads of the engine.
+            threads: CPU threads of the engine; None takes as many as are fastest here.
             selftest: replay the golden vectors; switch it off only to study a bundle that fails.
 
         Raises:
@@ -75,8 +75,7 @@ class Verifier:
         with ExitStack() as stack:
             opened = bundle if isinstance(bundle, Bundle) else stack.enter_context(Bundle.open(bundle))
             point = _choose_operating_point(opened.manifest, operating_point)
-            artifact = choose_artifact(opened, engine, precision)
-            running = open_engine(engine, artifact, opened.path(artifact.file), threads)
+            running = open_best(opened, engine, precision, threads)
             stack.callback(running.close)
             if selftest:
                 require_passed(replay(opened, running), opened)
@@ -94,6 +93,11 @@ class Verifier:
     def artifact(self) -> Artifact:
         """The artefact that runs."""
         return self.engine.artifact
+
+    @property
+    def engine_choice(self) -> EngineChoice | None:
+        """Engine, threads and precision that run, why, and what was measured; None for an engine that was handed in."""
+        return self.engine.choice
 
     @property
     def identity(self) -> str:

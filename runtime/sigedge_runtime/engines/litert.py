@@ -1,8 +1,14 @@
-"""LiteRT, the current TensorFlow Lite runtime (package ai-edge-litert)."""
+"""LiteRT, the current TensorFlow Lite runtime (package ai-edge-litert): on the CPU, and with a platform's delegates."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+from types import ModuleType
+from typing import Any, ClassVar
+
 from sigedge_runtime.engines._tflite import TfliteEngine
+from sigedge_runtime.errors import EngineUnavailableError
 
 
 class LitertEngine(TfliteEngine):
@@ -11,3 +17,67 @@ class LitertEngine(TfliteEngine):
     name = "litert"
     module = "ai_edge_litert.interpreter"
     distribution = "ai-edge-litert"
+
+
+class _DelegatedEngine(LitertEngine):
+    """LiteRT with a delegate that the platform brings as a shared library.
+
+    A delegate may compute in half precision whatever the file says, so ``auto`` never takes one: name it, and let the
+    self-test say whether it decides alike.
+
+    Attributes:
+        libraries: file names to try, best first.
+        variable: of the environment; a path in it is tried alone.
+    """
+
+    automatic = False
+    libraries: ClassVar[tuple[str, ...]]
+    variable: ClassVar[str]
+
+    @classmethod
+    def library(cls) -> ModuleType:
+        """Import LiteRT and find the delegate; see `Engine.library` for the errors."""
+        found = super().library()
+        cls.delegate_path()
+        return found
+
+    @classmethod
+    def delegate_path(cls) -> str:
+        """The delegate's library, as the system's loader finds it.
+
+        Raises:
+            EngineUnavailableError: it is not on this platform.
+        """
+        problems = []
+        for name in filter(None, [os.environ.get(cls.variable)] if os.environ.get(cls.variable) else cls.libraries):
+            try:
+                ctypes.CDLL(name)
+            except OSError as error:
+                problems.append(str(error))
+            else:
+                return name
+        raise EngineUnavailableError(
+            f"The engine {cls.name} needs the {cls.accelerator} delegate of this platform, which cannot be loaded "
+            f"({problems[0]}); set {cls.variable} to its library, or use the engine litert."
+        )
+
+    def _delegates(self, library: Any) -> list[Any]:
+        return [library.load_delegate(self.delegate_path())]
+
+
+class LitertGpuEngine(_DelegatedEngine):
+    """Runs ``.tflite`` files on a GPU through LiteRT's GPU delegate."""
+
+    name = "litert-gpu"
+    accelerator = "GPU"
+    libraries = ("libtensorflowlite_gpu_delegate.so", "libLiteRtGpuDelegate.so")
+    variable = "SIGEDGE_LITERT_GPU_DELEGATE"
+
+
+class LitertNnapiEngine(_DelegatedEngine):
+    """Runs ``.tflite`` files through Android's Neural Networks API, where a device still has it (deprecated in Android 15)."""
+
+    name = "litert-nnapi"
+    accelerator = "NNAPI"
+    libraries = ("libnnapi_delegate.so", "libtensorflowlite_nnapi_delegate.so")
+    variable = "SIGEDGE_LITERT_NNAPI_DELEGATE"
