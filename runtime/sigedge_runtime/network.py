@@ -6,11 +6,12 @@ import os
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_runtime._first_selftest import require_selftest
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.choice import open_best
 from sigedge_runtime.engines import Engine, EngineChoice
@@ -19,7 +20,9 @@ from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.outputs import rejection_measure, softmax
 from sigedge_runtime.preprocessing import harmonise
-from sigedge_runtime.selftest import SelftestReport, replay, require_passed
+
+if TYPE_CHECKING:
+    from sigedge_runtime.selftest import SelftestReport
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Network:
         engine: str = "auto",
         precision: str | None = None,
         threads: int | None = 1,
-        selftest: bool = True,
+        selftest: bool | None = None,
     ) -> Network:
         """Check a bundle, warm an engine and replay the golden vectors.
 
@@ -72,7 +75,8 @@ class Network:
             engine: name of an engine (`engines.names()`), or ``auto`` for the one that is fastest here.
             precision: ``int8``, ``float16`` or ``float32``; default: the best artefact that the engine runs.
             threads: CPU threads of the engine; None takes as many as are fastest here.
-            selftest: replay the golden vectors; switch it off only to study a bundle that fails.
+            selftest: True replays the golden vectors; None does so unless they passed before on this machine with the
+                same bundle, engine, libraries and code; False, never, only to study a bundle that fails.
 
         Raises:
             BundleError: the bundle is not intact, lacks the precision, or holds a verifier.
@@ -85,8 +89,7 @@ class Network:
                 raise BundleError(f"The bundle {opened.name} holds a verifier; open it with sigedge_runtime.Verifier.")
             running = open_best(opened, engine, precision, threads)
             stack.callback(running.close)
-            if selftest:
-                require_passed(replay(opened, running), opened)
+            require_selftest(opened, running, selftest)
             return cls(opened, running, stack.pop_all())
 
     @property
@@ -165,6 +168,8 @@ class Network:
 
     def selftest(self) -> SelftestReport:
         """Replay the golden vectors of the bundle; errors as in `sigedge_runtime.selftest.replay`."""
+        from sigedge_runtime.selftest import replay
+
         return replay(self.bundle, self.engine)
 
     def close(self) -> None:

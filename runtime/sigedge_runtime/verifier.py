@@ -6,15 +6,16 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sigedge_runtime._clock import Clock
+from sigedge_runtime._first_selftest import require_selftest
 from sigedge_runtime.abstention import quality_index, remedy
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.choice import open_best
 from sigedge_runtime.engines import Engine, EngineChoice
-from sigedge_runtime.enrolment import enrol
 from sigedge_runtime.errors import ImageError, QualityError, TemplateMismatchError
 from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
@@ -22,8 +23,10 @@ from sigedge_runtime.matching import Vector
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
 from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
-from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
+
+if TYPE_CHECKING:
+    from sigedge_runtime.selftest import SelftestReport
 
 
 class Verifier:
@@ -53,7 +56,7 @@ class Verifier:
         store: str | os.PathLike[str] | TemplateStore | None = None,
         operating_point: str | None = None,
         threads: int | None = 1,
-        selftest: bool = True,
+        selftest: bool | None = None,
     ) -> Verifier:
         """Check a bundle, warm an engine, replay the golden vectors and open the template store.
 
@@ -64,7 +67,8 @@ class Verifier:
             store: SQLite file of the templates, or an open store, which stays open; default: in memory.
             operating_point: name of a threshold of the bundle; default: the bundle's default.
             threads: CPU threads of the engine; None takes as many as are fastest here.
-            selftest: replay the golden vectors; switch it off only to study a bundle that fails.
+            selftest: True replays the golden vectors; None does so unless they passed before on this machine with the
+                same bundle, engine, libraries and code; False, never, only to study a bundle that fails.
 
         Raises:
             BundleError: the bundle is not intact, or lacks the precision or the operating point.
@@ -77,8 +81,7 @@ class Verifier:
             point = _choose_operating_point(opened.manifest, operating_point)
             running = open_best(opened, engine, precision, threads)
             stack.callback(running.close)
-            if selftest:
-                require_passed(replay(opened, running), opened)
+            require_selftest(opened, running, selftest)
             templates = store if isinstance(store, TemplateStore) else TemplateStore(store)
             if templates is not store:
                 stack.callback(templates.close)
@@ -132,6 +135,8 @@ class Verifier:
             TemplateMismatchError: the user's earlier templates are of another model or precision.
             StoreError: nothing was stored.
         """
+        from sigedge_runtime.enrolment import enrol
+
         embeddings = self._embed_all(images, Clock())
         decision, names = self.manifest.verification, [_file_name(image) for image in images]
         return enrol(self.store, user, embeddings, decision, self.operating_point, names=names, replace=replace)
@@ -202,6 +207,8 @@ class Verifier:
 
     def selftest(self) -> SelftestReport:
         """Replay the bundle's golden vectors and report; see `sigedge_runtime.selftest.replay`."""
+        from sigedge_runtime.selftest import replay
+
         return replay(self.bundle, self.engine)
 
     def close(self) -> None:

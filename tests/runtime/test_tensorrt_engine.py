@@ -179,9 +179,7 @@ def test_float_layers_of_an_int8_plan_are_named(gpu: Any, bundle: Bundle) -> Non
 
 
 @pytest.mark.usefixtures("built")
-def test_a_plan_that_tells_nothing_of_its_layers_is_no_fallback(
-    gpu: Any, bundle: Bundle, artifact: Artifact
-) -> None:
+def test_a_plan_that_tells_nothing_of_its_layers_is_no_fallback(gpu: Any, bundle: Bundle, artifact: Artifact) -> None:
     gpu.tensorrt.layers = [{"Name": "conv1", "Weights": {"Type": "Float", "Count": 64}}]
     with open_tensorrt(bundle, artifact) as engine:
         assert engine.fallbacks == (), "float32 was asked for"

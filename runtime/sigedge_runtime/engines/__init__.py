@@ -73,9 +73,7 @@ def available() -> dict[str, EngineStatus]:
     return {name: _status(engine_class(name)) for name in _ENGINES}
 
 
-def choose(
-    name: str, artifact: Artifact, path: Path, threads: int | None = 1, *, anew: bool = False
-) -> EngineChoice:
+def choose(name: str, artifact: Artifact, path: Path, threads: int | None = 1, *, anew: bool = False) -> EngineChoice:
     """Choose the engine and the number of threads for an artefact, and say why; see `engines.auto`.
 
     Args:

@@ -28,7 +28,7 @@ class TfliteEngine(Engine):
         )
         self._interpreter.allocate_tensors()
         (taken,), (given,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        # Functions that return views. The interpreter runs only while no view is alive, so they are called anew each time.
+        # Functions that return views, called anew each time: the interpreter runs only while no view is alive.
         self._input = self._interpreter.tensor(taken["index"])
         self._output = self._interpreter.tensor(given["index"])
         return _facts(taken), _facts(given)
@@ -55,14 +55,14 @@ class TfliteEngine(Engine):
         if left := graph.left_to_builtin_kernels():
             total = len(graph.heavy())
             found.append(
-                f"{self.accelerator} was to run {self.artifact.name}, but {len(left)} of {total} heavy operators run on the "
-                f"slower built-in kernels ({', '.join(sorted({operator.name for operator in left}))})."
+                f"{self.accelerator} was to run {self.artifact.name}, but {len(left)} of {total} heavy operators run "
+                f"on the slower built-in kernels ({', '.join(sorted({operator.name for operator in left}))})."
             )
         if self.artifact.precision == "int8" and (floats := graph.float_weights(self._dtypes())):
             names = ", ".join(sorted({operator.name for operator in floats}))
             found.append(
-                f"int8 was asked for, but {len(floats)} of {len(graph.heavy())} heavy operators of {self.artifact.name} "
-                f"run in float ({names})."
+                f"int8 was asked for, but {len(floats)} of {len(graph.heavy())} heavy operators of "
+                f"{self.artifact.name} run in float ({names})."
             )
         return found
 

@@ -7,7 +7,6 @@ cache folder under everything it depends on, and made only where there is someth
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -107,7 +106,7 @@ def time_engine(engine: Engine) -> float:
         start = time.perf_counter()
         engine.infer(canvas)
         times.append((time.perf_counter() - start) * 1e3)
-    return round(statistics.median(times), 4)
+    return round(float(np.median(times)), 4)
 
 
 def thread_counts(cores: int) -> list[int]:
@@ -118,9 +117,7 @@ def thread_counts(cores: int) -> list[int]:
     return sorted({*counts, max(1, cores)})
 
 
-def _measure(
-    engines: list[type[Engine]], artifact: Artifact, path: Path, threads: int | None
-) -> Iterator[Measurement]:
+def _measure(engines: list[type[Engine]], artifact: Artifact, path: Path, threads: int | None) -> Iterator[Measurement]:
     """Every engine that runs the file on one number of threads; then, where that is asked for, the best one on more."""
     errors, found = list[EngineError](), list[Measurement]()
     for kind in engines:

@@ -191,7 +191,7 @@ class Engine(ABC):
         return np.array([self.infer(canvas) for canvas in canvases], np.float32).reshape(-1, size)
 
     def clone(self: E) -> E:
-        """A second engine on the same file, open and with memory of its own, for another thread; errors as in `open`."""
+        """A second engine on the same file, open and with memory of its own, for another thread; see `open`."""
         twin = type(self)(self.artifact, self.path, self.threads)
         twin.choice = self.choice
         return twin.open()

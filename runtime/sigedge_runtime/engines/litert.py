@@ -48,8 +48,8 @@ class _DelegatedEngine(LitertEngine):
         Raises:
             EngineUnavailableError: it is not on this platform.
         """
-        problems = []
-        for name in filter(None, [os.environ.get(cls.variable)] if os.environ.get(cls.variable) else cls.libraries):
+        problems, named = [], os.environ.get(cls.variable)
+        for name in [named] if named else cls.libraries:
             try:
                 ctypes.CDLL(name)
             except OSError as error:
@@ -75,7 +75,7 @@ class LitertGpuEngine(_DelegatedEngine):
 
 
 class LitertNnapiEngine(_DelegatedEngine):
-    """Runs ``.tflite`` files through Android's Neural Networks API, where a device still has it (deprecated in Android 15)."""
+    """Runs ``.tflite`` files through Android's Neural Networks API, which Android 15 declared deprecated."""
 
     name = "litert-nnapi"
     accelerator = "NNAPI"

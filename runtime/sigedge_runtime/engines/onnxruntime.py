@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the CPU (package onnxruntime), and with its CUDA and TensorRT providers (package onnxruntime-gpu)."""
+"""ONNX Runtime: on the CPU (package onnxruntime), and through CUDA and TensorRT (package onnxruntime-gpu)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class OnnxruntimeEngine(Engine):
 
     @classmethod
     def library(cls) -> ModuleType:
-        """Import ONNX Runtime and see to it that it was built with the provider; see `Engine.library` for the errors."""
+        """Import ONNX Runtime and see to it that it was built with the provider; errors as in `Engine.library`."""
         found = super().library()
         if cls.providers and cls.providers[0] not in found.get_available_providers():
             raise EngineUnavailableError(
-                f"The engine {cls.name} needs an ONNX Runtime that was built with {cls.providers[0]}, and the one here has "
-                f"{', '.join(found.get_available_providers())}; install {cls.distribution} in place of it."
+                f"The engine {cls.name} needs an ONNX Runtime that was built with {cls.providers[0]}, and the one here "
+                f"has {', '.join(found.get_available_providers())}; install {cls.distribution} in place of it."
             )
         return found
 
@@ -55,7 +55,7 @@ class OnnxruntimeEngine(Engine):
         wanted = [(provider, dict(self._provider_options(provider))) for provider in (*self.providers, CPU)]
         self._session = library.InferenceSession(str(self.path), options, providers=wanted)
         (self._taken,), (self._given,) = self._session.get_inputs(), self._session.get_outputs()
-        self._binding = None
+        self._binding: Any = None
         return _facts(self._taken), _facts(self._given)
 
     def _infer_impl(self, tensor: NDArray[np.uint8]) -> NDArray[Any]:
@@ -94,8 +94,8 @@ class OnnxruntimeEngine(Engine):
             found.append(f"{', '.join(missing)} did not start, so that {running[0]} runs {self.artifact.name}.")
         if self.artifact.precision == "int8" and running[0] == CPU:
             found.append(
-                f"int8 was asked for, but on the CPU ONNX Runtime runs the quantised layers of {self.artifact.name} in float "
-                "between their quantise and dequantise nodes: the numbers are those of int8, the speed is not."
+                f"int8 was asked for, but on the CPU ONNX Runtime runs the layers of {self.artifact.name} in float, "
+                "between quantise and dequantise nodes: the numbers are those of int8, the speed is not."
             )
         return found
 

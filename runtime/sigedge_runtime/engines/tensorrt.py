@@ -69,7 +69,8 @@ class TensorrtEngine(Engine):
         floats = self._session.float_layers() if self.artifact.precision == "int8" else []
         if floats:
             found.append(
-                f"int8 was asked for, but TensorRT runs layers of {self.artifact.name} in float ({', '.join(floats[:5])})."
+                f"int8 was asked for, but TensorRT runs layers of {self.artifact.name} in float "
+                f"({', '.join(floats[:5])})."
             )
         return found
 

@@ -117,7 +117,7 @@ class Session:
         return self._output.host
 
     def float_layers(self) -> list[str]:
-        """Names of the layers whose weights are float, as far as the plan tells: one built without details tells nothing."""
+        """Names of the layers whose weights are float; a plan that was built without details names none."""
         try:
             inspector = self._engine.create_engine_inspector()
             text = inspector.get_engine_information(self._library.module.LayerInformationFormat.JSON)
