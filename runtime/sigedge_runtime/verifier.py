@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -12,11 +13,12 @@ import numpy as np
 
 from sigedge_runtime._clock import Clock
 from sigedge_runtime._first_selftest import require_selftest
+from sigedge_runtime._machine import usable_cores
 from sigedge_runtime.abstention import quality_index, remedy
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.choice import open_best
 from sigedge_runtime.engines import Engine, EngineChoice
-from sigedge_runtime.errors import ImageError, QualityError, TemplateMismatchError
+from sigedge_runtime.errors import ImageError, QualityError, SigedgeError, TemplateMismatchError
 from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.matching import Vector
@@ -26,6 +28,7 @@ from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
 from sigedge_runtime.store import Gallery, TemplateStore
 
 if TYPE_CHECKING:
+    from sigedge_runtime.parallel import Workers
     from sigedge_runtime.selftest import SelftestReport
 
 
@@ -44,6 +47,8 @@ class Verifier:
         self.store = store
         self.operating_point = operating_point
         self._resources = resources
+        self._workers: dict[int, Workers] = {}
+        self._lock = threading.Lock()
         self._consistencies: dict[str, tuple[Vector, float]] = {}
 
     @classmethod
@@ -158,6 +163,43 @@ class Verifier:
             consistency = self._consistency(user, references)
         return self._judge(query, references, clock, consistency)
 
+    def verify_many(
+        self, pairs: Sequence[tuple[str, ImageSource]], *, workers: int | None = None
+    ) -> list[Verdict | SigedgeError]:
+        """Decide on many signatures at a time, each as `verify` would; for servers.
+
+        Args:
+            pairs: of a user and the signature that is said to be the user's.
+            workers: threads, each with an engine of its own; None for one on each usable core. OpenCV's own threads
+                are left as the process has them: `cv2.setNumThreads(1)` is the host's to call.
+
+        Returns:
+            In the order of the pairs: the verdict, or the error that `verify` would raise for this pair.
+
+        Raises:
+            EngineError: there are no workers, or no further engine can be opened.
+        """
+        known = {user: self._references(user) for user in dict.fromkeys(user for user, _ in pairs)}
+
+        def judge(pair: tuple[str, ImageSource], engine: Engine) -> Verdict:
+            user, image = pair
+            references = known[user]
+            if isinstance(references, SigedgeError):
+                raise references
+            clock = Clock()
+            query = self._embed(image, clock, engine)
+            with clock.stage("match"):
+                consistency = self._consistency(user, references)
+            return self._judge(query, references, clock, consistency)
+
+        return self._share(workers).map(judge, pairs)
+
+    def embed_many(
+        self, images: Sequence[ImageSource], *, workers: int | None = None
+    ) -> list[Embedding | SigedgeError]:
+        """Embed many images at a time, each as `embed` would; arguments, results and errors as in `verify_many`."""
+        return self._share(workers).map(lambda image, engine: self._embed(image, Clock(), engine), images)
+
     def compare(self, references: Sequence[ImageSource | Embedding], image: ImageSource | Embedding) -> Verdict:
         """Decide whether a signature is by the writer of the references, without a store.
 
@@ -225,7 +267,24 @@ class Verifier:
         """Close the verifier."""
         self.close()
 
-    def _embed(self, image: ImageSource, clock: Clock) -> Embedding:
+    def _share(self, count: int | None) -> Workers:
+        """That many workers, started when they are first asked for and kept until the verifier is closed."""
+        from sigedge_runtime.parallel import Workers
+
+        wanted = usable_cores() if count is None else count
+        with self._lock:
+            if wanted not in self._workers:
+                started = self._workers[wanted] = Workers(self.engine, wanted)
+                self._resources.callback(started.close)
+            return self._workers[wanted]
+
+    def _references(self, user: str) -> Vector | SigedgeError:
+        try:
+            return self.store.templates(user, self.identity)
+        except SigedgeError as error:
+            return error
+
+    def _embed(self, image: ImageSource, clock: Clock, engine: Engine | None = None) -> Embedding:
         with clock.stage("decode"):
             pixels = read_image(image)
         with clock.stage("preprocess"):
@@ -233,7 +292,7 @@ class Verifier:
         if not quality.usable:
             raise QualityError(f"{describe(image)} shows no usable signature: {quality.reasons}", quality)
         with clock.stage("infer"):
-            vector = self.manifest.verification.similarity.prepare(self.engine.infer(canvas))
+            vector = self.manifest.verification.similarity.prepare((engine or self.engine).infer(canvas))
         return Embedding(vector, self.identity, quality, clock.timings())
 
     def _embed_all(self, images: Sequence[ImageSource | Embedding], clock: Clock) -> list[Embedding]:

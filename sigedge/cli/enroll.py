@@ -41,11 +41,12 @@ def enroll(
     from sigedge_runtime import StoreError, TemplateStore, Verifier
     from sigedge_runtime.enrolment import enrol
 
+    count = thread_count(threads)
     if not user.strip():
         raise StoreError("The name of a user must not be blank; give one with --user.")
     paths = expand_images(images)
     # The store is opened last, so that an unusable image does not leave a new and empty one behind.
-    with Verifier.open(bundle, engine=engine, precision=precision, threads=thread_count(threads)) as verifier:
+    with Verifier.open(bundle, engine=engine, precision=precision, threads=count) as verifier:
         embeddings = [verifier.embed(path) for path in paths]
         decision, point = verifier.manifest.verification, verifier.operating_point
     with closing(TemplateStore(store)) as templates:

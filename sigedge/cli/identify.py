@@ -37,6 +37,7 @@ def identify(
     """Rank the enrolled users by likeness to IMAGE; exit code 1 when the threshold accepts none of them."""
     from sigedge_runtime import Verifier
 
+    count = thread_count(threads)
     require_store(store)
     with Verifier.open(
         bundle,
@@ -44,7 +45,7 @@ def identify(
         precision=precision,
         store=store,
         operating_point=operating_point,
-        threads=thread_count(threads),
+        threads=count,
     ) as verifier:
         found = verifier.identify(image, limit=limit)
     output = Output(json)

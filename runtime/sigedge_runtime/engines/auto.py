@@ -173,7 +173,7 @@ def _kept(key: object, artifact: Artifact, threads: int | None, engines: list[ty
         measured = tuple(Measurement(**one) for one in found["measured"])
         choice = _pick(measured, artifact, threads, str(found["date"]))
         next(kind for kind in engines if kind.name == choice.engine).library()
-    except (TypeError, KeyError, IndexError, StopIteration, EngineUnavailableError):
+    except (TypeError, KeyError, IndexError, ValueError, StopIteration, EngineUnavailableError):
         return None
     return choice
 
