@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/engines.py [--small]
 
-Writes benchmarks/results/engines-edgesig.json, the figures of docs/engines.md. Run it on a quiet machine; `--small` only
-tries whether everything works, prints what it measured and writes nothing. The batched float32 network, with which one engine
-a core is compared, is exported from models/weights/edgesig.safetensors on the way and needs the extra `export`.
+Writes benchmarks/results/engines-edgesig.json, the figures of docs/engines.md. Run it on a quiet machine; `--small`
+only tries whether everything works, prints what it measured and writes nothing. The batched float32 network, with which
+one engine a core is compared, is exported from models/weights on the way and needs the extra `export`.
 """
 
 from __future__ import annotations
