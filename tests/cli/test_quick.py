@@ -86,7 +86,8 @@ def test_a_mistake_is_explained_by_the_whole_command_line() -> None:
 
 
 def test_the_short_way_imports_neither_typer_nor_rich(signatures: Path, master_bundle: Path) -> None:
-    heavy = ("typer", "rich", "pydantic", "click", "zipfile", "importlib.metadata", "sigedge_runtime.selftest")
+    heavy = ("typer", "rich", "pydantic", "click", "zipfile", "importlib.metadata", "sigedge_runtime.tensorrt")
+    heavy += ("sigedge_runtime.network", "sigedge_runtime.vectors", "sigedge_runtime.selftest")
     arguments = ["sigedge", "verify", str(signatures / "ada/3.png"), "-r", str(signatures / "ada/0.png")]
     code = (
         "import sys\nfrom sigedge.cli import main\n"

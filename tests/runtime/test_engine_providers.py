@@ -37,6 +37,10 @@ def load(bundle: Bundle) -> Callable[[str, str], engines.Engine]:
     return open_one
 
 
+def test_the_list_of_engines_names_the_format_that_each_runs() -> None:
+    assert all(engine_class(name).formats == {runs} for name, (runs, _) in engines._ENGINES.items())
+
+
 def test_what_auto_may_not_take_is_declared() -> None:
     assert {name for name in engines.names() if not engine_class(name).automatic} == BY_NAME_ONLY
 

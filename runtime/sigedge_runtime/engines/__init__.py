@@ -25,16 +25,17 @@ __all__ = [
     "open_engine",
 ]
 
-# In order of preference: an engine with about the same speed as one before it is not taken.
+# The format that each runs, and where it is, in order of preference: an engine that is about as fast as one before it is
+# not taken. The format stands here, too, so that a module is imported only for files that it could run.
 _ENGINES = {
-    "litert": "litert:LitertEngine",
-    "tflite_runtime": "tflite_runtime:TfliteRuntimeEngine",
-    "onnxruntime": "onnxruntime:OnnxruntimeEngine",
-    "onnxruntime-cuda": "onnxruntime:OnnxruntimeCudaEngine",
-    "onnxruntime-tensorrt": "onnxruntime:OnnxruntimeTensorrtEngine",
-    "tensorrt": "tensorrt:TensorrtEngine",
-    "litert-gpu": "litert:LitertGpuEngine",
-    "litert-nnapi": "litert:LitertNnapiEngine",
+    "litert": ("tflite", "litert:LitertEngine"),
+    "tflite_runtime": ("tflite", "tflite_runtime:TfliteRuntimeEngine"),
+    "onnxruntime": ("onnx", "onnxruntime:OnnxruntimeEngine"),
+    "onnxruntime-cuda": ("onnx", "onnxruntime:OnnxruntimeCudaEngine"),
+    "onnxruntime-tensorrt": ("onnx", "onnxruntime:OnnxruntimeTensorrtEngine"),
+    "tensorrt": ("onnx", "tensorrt:TensorrtEngine"),
+    "litert-gpu": ("tflite", "litert:LitertGpuEngine"),
+    "litert-nnapi": ("tflite", "litert:LitertNnapiEngine"),
 }
 
 
@@ -63,7 +64,7 @@ def engine_class(name: str) -> type[Engine]:
     """
     if name not in _ENGINES:
         raise EngineError(f"There is no engine {name!r}; choose one of auto, {', '.join(_ENGINES)}.")
-    module, attribute = _ENGINES[name].split(":")
+    module, attribute = _ENGINES[name][1].split(":")
     found: type[Engine] = getattr(import_module(f"{__name__}.{module}"), attribute)
     return found
 
@@ -122,7 +123,8 @@ def open_chosen(choice: EngineChoice, artifact: Artifact, path: Path) -> Engine:
 
 def _automatic(format: str) -> list[type[Engine]]:
     """Engines that ``auto`` may take for a format, installed or not, best first."""
-    return [kind for kind in map(engine_class, _ENGINES) if format in kind.formats and kind.automatic]
+    kinds = (engine_class(name) for name, (runs, _) in _ENGINES.items() if runs == format)
+    return [kind for kind in kinds if kind.automatic]
 
 
 def _status(engine: type[Engine]) -> EngineStatus:
