@@ -25,8 +25,8 @@ __all__ = [
     "open_engine",
 ]
 
-# The format that each runs, and where it is, in order of preference: an engine that is about as fast as one before it is
-# not taken. The format stands here, too, so that a module is imported only for files that it could run.
+# The format that each runs, and where it is, in order of preference: an engine that is about as fast as one before it
+# is not taken. The format stands here, too, so that a module is imported only for files that it could run.
 _ENGINES = {
     "litert": ("tflite", "litert:LitertEngine"),
     "tflite_runtime": ("tflite", "tflite_runtime:TfliteRuntimeEngine"),
