@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes.util
-import sys
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -153,24 +153,60 @@ def test_a_delegate_that_is_not_there_is_refused_by_a_sentence(
     assert not engines.available()[engine].available
 
 
+DELEGATE_IN_C = """
+#include <stdint.h>
+#include <stdlib.h>
+/* TfLiteDelegate of tensorflow/lite/core/c/common.h; one that takes no operator. */
+struct delegate { void *data; int (*prepare)(void *, struct delegate *); void *copy_from, *copy_to, *release;
+                  int64_t flags; void *builder; };
+static int prepare(void *context, struct delegate *self) { return 0; }
+struct delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report)(const char *)) {
+    struct delegate *made = calloc(1, sizeof *made);
+    made->prepare = prepare;
+    return made;
+}
+void tflite_plugin_destroy_delegate(struct delegate *made) { free(made); }
+"""
+
+
+@pytest.fixture(scope="module")
+def idle_delegate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real delegate library, which takes no operator."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler to make a delegate with")
+    folder = tmp_path_factory.mktemp("delegate")
+    (folder / "idle.c").write_text(DELEGATE_IN_C)
+    library = folder / "libidle_delegate.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "idle.c"], check=True)
+    return library
+
+
 @pytest.mark.parametrize("engine", ["litert-gpu", "litert-nnapi"])
 def test_a_delegate_is_loaded_from_where_the_variable_points(
-    load: Callable[..., engines.Engine], monkeypatch: pytest.MonkeyPatch, engine: str
+    load: Callable[..., engines.Engine],
+    monkeypatch: pytest.MonkeyPatch,
+    idle_delegate: Path,
+    expected: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    engine: str,
 ) -> None:
-    """The C library stands in for a delegate that loads; LiteRT then runs without any."""
-    from ai_edge_litert import interpreter as real
+    """LiteRT itself with a delegate that leaves everything to it, which must not pass for a GPU."""
+    monkeypatch.setenv(engine_class(engine).variable, str(idle_delegate))
+    assert engines.available()[engine].available
+    canvas = np.random.default_rng(0).integers(0, 256, (128, 256)).astype(np.uint8)
+    with load(engine, "tiny-float32-tflite") as opened:
+        np.testing.assert_allclose(opened.infer(canvas), expected(canvas), atol=1e-4)
+        assert opened.fallbacks == (
+            f"{opened.accelerator} was to run tiny-float32-tflite, but 1 of 1 heavy operators run on the slower "
+            "built-in kernels (FULLY_CONNECTED).",
+        )
 
-    library = ctypes.util.find_library("c")
-    monkeypatch.setenv(engine_class(engine).variable, str(library))
-    loaded = list[str]()
-    stand_in = ModuleType("ai_edge_litert.interpreter")
-    stand_in.load_delegate = lambda path: loaded.append(path) or SimpleNamespace()  # type: ignore[attr-defined]
-    plain = real.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    stand_in.Interpreter = lambda model_path, num_threads, experimental_delegates: real.Interpreter(  # type: ignore[attr-defined]
-        model_path=model_path, num_threads=num_threads, experimental_op_resolver_type=plain
-    )
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", stand_in)
-    with load(engine, "tiny-int8-tflite") as opened:
-        (sentence,) = opened.fallbacks
-        assert sentence.startswith(f"{opened.accelerator} was to run tiny-int8-tflite, but 1 of 1 heavy operators")
-    assert loaded == [library]
+
+def test_a_library_that_is_no_delegate_is_refused(
+    load: Callable[..., engines.Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(engine_class("litert-gpu").variable, str(ctypes.util.find_library("c")))
+    with pytest.raises(
+        EngineUnavailableError, match=r"cannot be loaded .*undefined symbol: tflite_plugin_create_delegate"
+    ):
+        load("litert-gpu", "tiny-float32-tflite")

@@ -23,9 +23,8 @@ class TfliteEngine(Engine):
     accelerator: ClassVar[str] = "XNNPACK"
 
     def _load_impl(self, library: Any) -> tuple[TensorFacts, TensorFacts]:
-        self._interpreter = library.Interpreter(
-            model_path=str(self.path), num_threads=self.threads, experimental_delegates=self._delegates(library)
-        )
+        options = self._options(library)
+        self._interpreter = library.Interpreter(model_path=str(self.path), num_threads=self.threads, **options)
         self._interpreter.allocate_tensors()
         (taken,), (given,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         # Functions that return views, called anew each time: the interpreter runs only while no view is alive.
@@ -42,9 +41,9 @@ class TfliteEngine(Engine):
     def _close_impl(self) -> None:
         del self._input, self._output, self._interpreter
 
-    def _delegates(self, library: Any) -> list[Any] | None:
-        """Delegates besides XNNPACK, which the interpreter takes by itself."""
-        return None
+    def _options(self, library: Any) -> dict[str, Any]:
+        """Further options of the interpreter; by default it takes XNNPACK by itself."""
+        return {}
 
     def _fallbacks_impl(self) -> list[str]:
         operators = self._operators()

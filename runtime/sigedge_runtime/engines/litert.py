@@ -23,7 +23,7 @@ class _DelegatedEngine(LitertEngine):
     """LiteRT with a delegate that the platform brings as a shared library.
 
     A delegate may compute in half precision whatever the file says, so ``auto`` never takes one: name it, and let the
-    self-test say whether it decides alike.
+    self-test say whether it decides alike. Some GPU delegates run only in the thread that opened them.
 
     Attributes:
         libraries: file names to try, best first.
@@ -51,8 +51,8 @@ class _DelegatedEngine(LitertEngine):
         problems, named = [], os.environ.get(cls.variable)
         for name in [named] if named else cls.libraries:
             try:
-                ctypes.CDLL(name)
-            except OSError as error:
+                _ = ctypes.CDLL(name).tflite_plugin_create_delegate
+            except (OSError, AttributeError) as error:  # there is no such library, or it is no delegate
                 problems.append(str(error))
             else:
                 return name
@@ -61,8 +61,12 @@ class _DelegatedEngine(LitertEngine):
             f"({problems[0]}); set {cls.variable} to its library, or use the engine litert."
         )
 
-    def _delegates(self, library: Any) -> list[Any]:
-        return [library.load_delegate(self.delegate_path())]
+    def _options(self, library: Any) -> dict[str, Any]:
+        """The delegate, and no XNNPACK beside it: what the delegate leaves would run there without a word."""
+        return {
+            "experimental_delegates": [library.load_delegate(self.delegate_path())],
+            "experimental_op_resolver_type": library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        }
 
 
 class LitertGpuEngine(_DelegatedEngine):
@@ -70,7 +74,7 @@ class LitertGpuEngine(_DelegatedEngine):
 
     name = "litert-gpu"
     accelerator = "GPU"
-    libraries = ("libtensorflowlite_gpu_delegate.so", "libLiteRtGpuDelegate.so")
+    libraries = ("libtensorflowlite_gpu_delegate.so",)
     variable = "SIGEDGE_LITERT_GPU_DELEGATE"
 
 
