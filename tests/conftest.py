@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("NO_COLOR", "1")
+# Fixtures of a wider scope than `user_cache` find no place to keep anything, and so measure nothing.
+os.environ["SIGEDGE_CACHE"] = os.devnull
 
 # The same examples every run, and no deadline: a busy machine must not fail a test.
 settings.register_profile(
@@ -30,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("research_data"):
             item.user_properties.append(("research_data", "true"))
+
+
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of each test's own: what one measured or passed must not spare another the work."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("SIGEDGE_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -87,8 +87,8 @@ FRAMEWORKS = {
 
 
 def runners_for(artifact: Artifact) -> list[Runner]:
-    """Every engine that runs the artefact's format, installed or not."""
+    """Every engine that runs the artefact's format, installed or not, but for those that a device must name."""
     if artifact.format in FRAMEWORKS:
         return [FrameworkRunner(*FRAMEWORKS[artifact.format])]
-    names = [name for name in engines.names() if artifact.format in engines.engine_class(name).formats]
-    return [EngineRunner(name) for name in names]
+    kinds = [engines.engine_class(name) for name in engines.names()]
+    return [EngineRunner(kind.name) for kind in kinds if artifact.format in kind.formats and kind.automatic]

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sigedge_runtime._zip import alike
+from sigedge_runtime._names import alike
 from sigedge_runtime.errors import BundleError, BundleIntegrityError
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.signing import MAX_FILE_BYTES, SIGNATURE, Signature

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import stat
-import unicodedata
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from sigedge_runtime._names import alike
 from sigedge_runtime.errors import BundleError
 from sigedge_runtime.manifest import is_safe_path
 
@@ -46,12 +44,6 @@ def extract_zip(path: Path, target: Path) -> None:
         raise BundleError(f"{path} is not a bundle: no intact zip file ({error}); copy it again.") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be unpacked ({error}); check its permissions and the free space.") from None
-
-
-def alike(names: Iterable[str]) -> list[str]:
-    """Names that some file systems take for one another, folded: equal but for case or the way accents are composed."""
-    folded = Counter(unicodedata.normalize("NFC", name).casefold() for name in names)
-    return sorted(name for name, count in folded.items() if count > 1)
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, location: Path) -> None:

@@ -7,11 +7,10 @@ keys that are trusted.
 from __future__ import annotations
 
 import os
-import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from sigedge_runtime._integrity import (
     MANIFEST,
@@ -24,11 +23,13 @@ from sigedge_runtime._integrity import (
     read_manifest,
     read_signature,
 )
-from sigedge_runtime._zip import extract_zip
 from sigedge_runtime.atomic import atomic_path, write_atomically
 from sigedge_runtime.errors import BundleError
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.signing import SIGNATURE, KeyFile, Signature, check_signature, sign_manifest
+
+if TYPE_CHECKING:
+    import tempfile
 
 __all__ = [
     "DEFAULT_BUNDLE",
@@ -116,6 +117,10 @@ class Bundle:
             raise BundleError(f"The bundle {source} does not exist; check the path or make it with `sigedge export`.")
         if not source.is_file():
             raise BundleError(f"{source} is neither a folder nor a file; name a bundle's folder or its zip file.")
+        import tempfile  # these take a cold process longer to import than a folder takes to check
+
+        from sigedge_runtime._zip import extract_zip
+
         unpacked = tempfile.TemporaryDirectory(prefix="sigedge-")
         try:
             root = Path(unpacked.name)
@@ -239,6 +244,8 @@ def zip_bundle(folder: str | os.PathLike[str], zip_path: str | os.PathLike[str])
     Raises:
         BundleError: the folder is no intact bundle.
     """
+    import zipfile
+
     root, target = Path(folder), Path(zip_path)
     bundle = Bundle.open(root)
     signature = [] if bundle.signature is None else [SIGNATURE]

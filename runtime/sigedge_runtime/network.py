@@ -6,20 +6,23 @@ import os
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_runtime._first_selftest import require_selftest
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.choice import choose_artifact
-from sigedge_runtime.engines import Engine, open_engine
+from sigedge_runtime.choice import open_best
+from sigedge_runtime.engines import Engine, EngineChoice
 from sigedge_runtime.errors import BundleError, QualityError
 from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.outputs import rejection_measure, softmax
 from sigedge_runtime.preprocessing import harmonise
-from sigedge_runtime.selftest import SelftestReport, replay, require_passed
+
+if TYPE_CHECKING:
+    from sigedge_runtime.selftest import SelftestReport
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,18 @@ class Network:
         *,
         engine: str = "auto",
         precision: str | None = None,
-        threads: int = 1,
-        selftest: bool = True,
+        threads: int | None = 1,
+        selftest: bool | None = None,
     ) -> Network:
         """Check a bundle, warm an engine and replay the golden vectors.
 
         Args:
             bundle: a folder, a ``.zip`` file or an open bundle, which stays open.
-            engine: ``litert``, ``tflite_runtime``, ``onnxruntime``, ``tensorrt``, or ``auto`` for the best installed.
+            engine: name of an engine (`engines.names()`), or ``auto`` for the one that is fastest here.
             precision: ``int8``, ``float16`` or ``float32``; default: the best artefact that the engine runs.
-            threads: CPU threads of the engine.
-            selftest: replay the golden vectors; switch it off only to study a bundle that fails.
+            threads: CPU threads of the engine; None takes as many as are fastest here.
+            selftest: True replays the golden vectors; None does so unless they passed before on this machine with the
+                same bundle, engine, libraries and code; False, never, only to study a bundle that fails.
 
         Raises:
             BundleError: the bundle is not intact, lacks the precision, or holds a verifier.
@@ -83,11 +87,9 @@ class Network:
             opened = bundle if isinstance(bundle, Bundle) else stack.enter_context(Bundle.open(bundle))
             if opened.manifest.model.task == "verification":
                 raise BundleError(f"The bundle {opened.name} holds a verifier; open it with sigedge_runtime.Verifier.")
-            artifact = choose_artifact(opened, engine, precision)
-            running = open_engine(engine, artifact, opened.path(artifact.file), threads)
+            running = open_best(opened, engine, precision, threads)
             stack.callback(running.close)
-            if selftest:
-                require_passed(replay(opened, running), opened)
+            require_selftest(opened, running, selftest)
             return cls(opened, running, stack.pop_all())
 
     @property
@@ -99,6 +101,11 @@ class Network:
     def artifact(self) -> Artifact:
         """The artefact that runs."""
         return self.engine.artifact
+
+    @property
+    def engine_choice(self) -> EngineChoice | None:
+        """Engine, threads and precision that run, why, and what was measured; None for an engine that was handed in."""
+        return self.engine.choice
 
     @property
     def identity(self) -> str:
@@ -161,6 +168,8 @@ class Network:
 
     def selftest(self) -> SelftestReport:
         """Replay the golden vectors of the bundle; errors as in `sigedge_runtime.selftest.replay`."""
+        from sigedge_runtime.selftest import replay
+
         return replay(self.bundle, self.engine)
 
     def close(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sigedge_runtime.guidance import Guidance
-from sigedge_runtime.quality import Quality
+if TYPE_CHECKING:
+    from sigedge_runtime.guidance import Guidance
+    from sigedge_runtime.quality import Quality
 
 
 @dataclass(frozen=True)

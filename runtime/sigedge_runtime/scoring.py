@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sigedge_runtime.decision import FUSIONS, Calibration, Decision
 from sigedge_runtime.errors import BundleError
-from sigedge_runtime.matching import Vector
+from sigedge_runtime.matching import Arranged, Vector
 
 # Each reduces groups of similarities: group i is similarities[starts[i]:starts[i + 1]].
 _FUSE: dict[str, Callable[[Vector, NDArray[np.intp], NDArray[np.intp]], NDArray[np.float64]]] = {
@@ -45,7 +45,7 @@ def fuse_groups(similarities: Vector, sizes: NDArray[np.intp], fusion: str) -> N
 
 def scores(
     query: Vector,
-    references: Vector,
+    references: Vector | Arranged,
     sizes: NDArray[np.intp],
     decision: Decision,
     consistencies: NDArray[np.float64] | None = None,
@@ -59,7 +59,7 @@ def scores(
 
     Args:
         query: float32 [D], prepared by the decision's matching.
-        references: float32 [K, D], likewise; those of the first user, then of the second, and so on.
+        references: float32 [K, D], likewise, laid out or not; those of the first user, then of the second, and so on.
         sizes: number of references of each user, each at least 1, with sum K.
         decision: matching, fusion and consistency weight.
         consistencies: float64 [users], of the references, where they are known already.
@@ -74,7 +74,8 @@ def scores(
     fused = fuse_groups(matching.similarities(query[None], references)[0], sizes, decision.fusion)
     if not decision.consistency_weight:
         return fused
-    known = matching.consistencies(references, sizes) if consistencies is None else consistencies
+    vectors = references.vectors if isinstance(references, Arranged) else references
+    known = matching.consistencies(vectors, sizes) if consistencies is None else consistencies
     return fused - decision.consistency_weight * known
 
 

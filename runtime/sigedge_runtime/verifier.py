@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from sigedge_runtime._clock import Clock
+from sigedge_runtime._first_selftest import require_selftest
+from sigedge_runtime._machine import usable_cores
 from sigedge_runtime.abstention import quality_index, remedy
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.choice import choose_artifact
-from sigedge_runtime.engines import Engine, open_engine
-from sigedge_runtime.enrolment import enrol
-from sigedge_runtime.errors import ImageError, QualityError, TemplateMismatchError
+from sigedge_runtime.choice import open_best
+from sigedge_runtime.engines import Engine, EngineChoice
+from sigedge_runtime.errors import ImageError, QualityError, SigedgeError, TemplateMismatchError
 from sigedge_runtime.images import ImageSource, describe, read_image
 from sigedge_runtime.manifest import Artifact, Manifest
-from sigedge_runtime.matching import Vector
+from sigedge_runtime.matching import Arranged, Vector
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
 from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
-from sigedge_runtime.search import UserSearch
-from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
 
+if TYPE_CHECKING:
+    from sigedge_runtime.parallel import Workers
+    from sigedge_runtime.search import UserSearch
+    from sigedge_runtime.selftest import SelftestReport
+
 _REMEMBERED = 65_536  # users whose consistency is kept, some 200 bytes each
+_RECENT = 16  # users whose references stay laid out for comparing, some 40 kB a reference
+
+
+class _Enrolled(NamedTuple):
+    """References of a user [K, D], laid out, and how alike they are."""
+
+    references: Vector
+    arranged: Arranged
+    consistency: float
 
 
 class Verifier:
@@ -46,7 +62,9 @@ class Verifier:
         self._resources = resources
         # By user: what the templates were, and their consistency. No template is kept, nor more than so many users.
         self._consistencies: dict[str, tuple[int, float]] = {}
-        self._search = UserSearch(store, self.identity, self.manifest.verification.similarity)
+        self._recent: dict[str, _Enrolled] = {}
+        self._workers: dict[int, Workers] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def open(
@@ -57,19 +75,20 @@ class Verifier:
         precision: str | None = None,
         store: str | os.PathLike[str] | TemplateStore | None = None,
         operating_point: str | None = None,
-        threads: int = 1,
-        selftest: bool = True,
+        threads: int | None = 1,
+        selftest: bool | None = None,
     ) -> Verifier:
         """Check a bundle, warm an engine, replay the golden vectors and open the template store.
 
         Args:
             bundle: a folder, a ``.zip`` file or an open bundle, which stays open; default: the one shipped here.
-            engine: ``litert``, ``tflite_runtime``, ``onnxruntime``, ``tensorrt``, or ``auto`` for the best installed.
+            engine: name of an engine (`engines.names()`), or ``auto`` for the one that is fastest here.
             precision: ``int8``, ``float16`` or ``float32``; default: the best artefact that the engine runs.
             store: SQLite file of the templates, or an open store, which stays open; default: in memory.
             operating_point: name of a threshold of the bundle; default: the bundle's default.
-            threads: CPU threads of the engine.
-            selftest: replay the golden vectors; switch it off only to study a bundle that fails.
+            threads: CPU threads of the engine; None takes as many as are fastest here.
+            selftest: True replays the golden vectors; None does so unless they passed before on this machine with the
+                same bundle, engine, libraries and code; False, never, only to study a bundle that fails.
 
         Raises:
             BundleError: the bundle is not intact, or lacks the precision or the operating point.
@@ -80,11 +99,9 @@ class Verifier:
         with ExitStack() as stack:
             opened = bundle if isinstance(bundle, Bundle) else stack.enter_context(Bundle.open(bundle))
             point = _choose_operating_point(opened.manifest, operating_point)
-            artifact = choose_artifact(opened, engine, precision)
-            running = open_engine(engine, artifact, opened.path(artifact.file), threads)
+            running = open_best(opened, engine, precision, threads)
             stack.callback(running.close)
-            if selftest:
-                require_passed(replay(opened, running), opened)
+            require_selftest(opened, running, selftest)
             templates = store if isinstance(store, TemplateStore) else TemplateStore(store)
             if templates is not store:
                 stack.callback(templates.close)
@@ -99,6 +116,11 @@ class Verifier:
     def artifact(self) -> Artifact:
         """The artefact that runs."""
         return self.engine.artifact
+
+    @property
+    def engine_choice(self) -> EngineChoice | None:
+        """Engine, threads and precision that run, why, and what was measured; None for an engine that was handed in."""
+        return self.engine.choice
 
     @property
     def identity(self) -> str:
@@ -133,6 +155,8 @@ class Verifier:
             TemplateMismatchError: the user's earlier templates are of another model or precision.
             StoreError: nothing was stored.
         """
+        from sigedge_runtime.enrolment import enrol
+
         embeddings = self._embed_all(images, Clock())
         decision, names = self.manifest.verification, [_file_name(image) for image in images]
         return enrol(self.store, user, embeddings, decision, self.operating_point, names=names, replace=replace)
@@ -151,8 +175,45 @@ class Verifier:
             references = self.store.templates(user, self.identity)
         query = self._embed(image, clock)
         with clock.stage("match"):
-            consistency = self._consistency(user, references)
-        return self._judge(query, references, clock, consistency)
+            enrolled = self._enrolled(user, references)
+        return self._judge(query, enrolled, clock)
+
+    def verify_many(
+        self, pairs: Sequence[tuple[str, ImageSource]], *, workers: int | None = None
+    ) -> list[Verdict | SigedgeError]:
+        """Decide on many signatures at a time, each as `verify` would; for servers.
+
+        Args:
+            pairs: of a user and the signature that is said to be the user's.
+            workers: threads, each with an engine of its own; None for one on each usable core. OpenCV's own threads
+                are left as the process has them: `cv2.setNumThreads(1)` is the host's to call.
+
+        Returns:
+            In the order of the pairs: the verdict, or the error that `verify` would raise for this pair.
+
+        Raises:
+            EngineError: there are no workers, or no further engine can be opened.
+        """
+        known = {user: self._references(user) for user in dict.fromkeys(user for user, _ in pairs)}
+
+        def judge(pair: tuple[str, ImageSource], engine: Engine) -> Verdict:
+            user, image = pair
+            references = known[user]
+            if isinstance(references, SigedgeError):
+                raise references
+            clock = Clock()
+            query = self._embed(image, clock, engine)
+            with clock.stage("match"):
+                enrolled = self._enrolled(user, references)
+            return self._judge(query, enrolled, clock)
+
+        return self._share(workers).map(judge, pairs)
+
+    def embed_many(
+        self, images: Sequence[ImageSource], *, workers: int | None = None
+    ) -> list[Embedding | SigedgeError]:
+        """Embed many images at a time, each as `embed` would; arguments, results and errors as in `verify_many`."""
+        return self._share(workers).map(lambda image, engine: self._embed(image, Clock(), engine), images)
 
     def compare(self, references: Sequence[ImageSource | Embedding], image: ImageSource | Embedding) -> Verdict:
         """Decide whether a signature is by the writer of the references, without a store.
@@ -171,7 +232,11 @@ class Verifier:
         clock = Clock()
         embeddings = self._embed_all(references, clock)
         query = self._embed_all([image], clock)[0]
-        return self._judge(query, np.stack([one.vector for one in embeddings]), clock)
+        with clock.stage("match"):
+            vectors = np.stack([one.vector for one in embeddings])
+            arranged = self.manifest.verification.similarity.arrange(vectors)
+            enrolled = _Enrolled(vectors, arranged, self._consistency_of(vectors))
+        return self._judge(query, enrolled, clock)
 
     def identify(self, image: ImageSource, limit: int = 5) -> Identification:
         """Rank the enrolled users as writers of a signature, most probable first, at most `limit` of them.
@@ -205,6 +270,8 @@ class Verifier:
 
     def selftest(self) -> SelftestReport:
         """Replay the bundle's golden vectors and report; see `sigedge_runtime.selftest.replay`."""
+        from sigedge_runtime.selftest import replay
+
         return replay(self.bundle, self.engine)
 
     def close(self) -> None:
@@ -221,7 +288,30 @@ class Verifier:
         """Close the verifier."""
         self.close()
 
-    def _embed(self, image: ImageSource, clock: Clock) -> Embedding:
+    @cached_property
+    def _search(self) -> UserSearch:
+        from sigedge_runtime.search import UserSearch
+
+        return UserSearch(self.store, self.identity, self.manifest.verification.similarity)
+
+    def _share(self, count: int | None) -> Workers:
+        """That many workers, started when they are first asked for and kept until the verifier is closed."""
+        from sigedge_runtime.parallel import Workers
+
+        wanted = usable_cores() if count is None else count
+        with self._lock:
+            if wanted not in self._workers:
+                started = self._workers[wanted] = Workers(self.engine, wanted)
+                self._resources.callback(started.close)
+            return self._workers[wanted]
+
+    def _references(self, user: str) -> Vector | SigedgeError:
+        try:
+            return self.store.templates(user, self.identity)
+        except SigedgeError as error:
+            return error
+
+    def _embed(self, image: ImageSource, clock: Clock, engine: Engine | None = None) -> Embedding:
         with clock.stage("decode"):
             pixels = read_image(image)
         with clock.stage("preprocess"):
@@ -229,7 +319,7 @@ class Verifier:
         if not quality.usable:
             raise QualityError(f"{describe(image)} shows no usable signature: {quality.reasons}", quality)
         with clock.stage("infer"):
-            vector = self.manifest.verification.similarity.prepare(self.engine.infer(canvas))
+            vector = self.manifest.verification.similarity.prepare((engine or self.engine).infer(canvas))
         return Embedding(vector, self.identity, quality, clock.timings())
 
     def _embed_all(self, images: Sequence[ImageSource | Embedding], clock: Clock) -> list[Embedding]:
@@ -244,13 +334,14 @@ class Verifier:
             )
         return embedding
 
-    def _judge(self, query: Embedding, references: Vector, clock: Clock, consistency: float | None = None) -> Verdict:
+    def _judge(self, query: Embedding, enrolled: _Enrolled, clock: Clock) -> Verdict:
         with clock.stage("match"):
-            known = None if consistency is None else np.array([consistency])
-            sizes = np.array([len(references)], np.intp)
-            found = scores(query.vector, references, sizes, self.manifest.verification, known)
+            count = len(enrolled.references)
+            known = np.array([enrolled.consistency])
+            sizes = np.array([count], np.intp)
+            found = scores(query.vector, enrolled.arranged, sizes, self.manifest.verification, known)
             asked = self._remedy(query)
-            result = self._candidate("", float(found[0]), len(references), asked)
+            result = self._candidate("", float(found[0]), count, asked)
         return Verdict(
             accepted=result.accepted,
             score=result.score,
@@ -278,19 +369,31 @@ class Verifier:
         ]
         return sorted(candidates, key=lambda one: (-one.log_likelihood_ratio, one.user))
 
+    def _enrolled(self, user: str, references: Vector) -> _Enrolled:
+        """A user's stored references, laid out; done again only when they changed, and kept for a few users."""
+        known = self._recent.get(user)
+        if known is not None and (known.references is references or np.array_equal(known.references, references)):
+            return known
+        arranged = self.manifest.verification.similarity.arrange(references)
+        if len(self._recent) >= _RECENT:
+            self._recent.clear()
+        known = self._recent[user] = _Enrolled(references, arranged, self._consistency(user, references))
+        return known
+
     def _consistency(self, user: str, references: Vector) -> float:
         """Of a user's stored references; worked out again only when they changed, for it grows with their square."""
-        if not self.manifest.verification.consistency_weight:
-            return 0.0
         known, content = self._consistencies.get(user), hash(references.tobytes())
         if known is None or known[0] != content:
-            found = self.manifest.verification.similarity.consistencies(
-                references, np.array([len(references)], np.intp)
-            )
             if len(self._consistencies) >= _REMEMBERED:
                 self._consistencies.clear()
-            known = self._consistencies[user] = content, float(found[0])
+            known = self._consistencies[user] = content, self._consistency_of(references)
         return known[1]
+
+    def _consistency_of(self, references: Vector) -> float:
+        decision = self.manifest.verification
+        if not decision.consistency_weight:
+            return 0.0
+        return float(decision.similarity.consistencies(references, np.array([len(references)], np.intp))[0])
 
     def _candidate(self, user: str, score: float, references: int, asked: str) -> Candidate:
         """A score judged; whatever it is, nobody is accepted who is asked to sign again."""

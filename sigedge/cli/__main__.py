@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sigedge.cli.root import main
+from sigedge.cli import main
 
 main()

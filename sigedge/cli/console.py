@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RichCast
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 WIDTH_WITHOUT_TERMINAL = 140
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
 class Output:
@@ -25,11 +29,11 @@ class Output:
 
     def __init__(self, json_target: str | None = None) -> None:
         self._json_target = json_target
-        self._console = _console(stderr=json_target == STDOUT)
+        self._to_stderr = json_target == STDOUT
 
     def say(self, sentence: str, style: str = "") -> None:
         """Print one line, unwrapped."""
-        self._console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+        print_line(sentence, style, stderr=self._to_stderr)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table: the first column and the names of engines left, figures right."""
@@ -41,7 +45,7 @@ class Output:
             table.add_column(column, justify="left" if index == 0 or column == "engine" else "right", overflow="fold")
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
-        self._console.print(table)
+        _console(stderr=self._to_stderr).print(table)
 
     def result(self, payload: Mapping[str, Any]) -> None:
         """Write `payload` as JSON to where `--json` points; nothing without it."""
@@ -56,7 +60,7 @@ class Output:
 
     def status(self, step: str) -> None:
         """Print on stderr what is being done, so that a long command never looks dead."""
-        _console(stderr=True).print(f"  {step}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"  {step}", "dim", stderr=True)
 
     @contextmanager
     def live(self, drawing: RichCast) -> Iterator[bool]:
@@ -83,8 +87,29 @@ class Output:
 
 def complain(sentence: str) -> None:
     """Print one sentence on stderr, unwrapped, so that file names in it stay whole."""
-    console = _console(stderr=True)
-    console.print(f"sigedge: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"sigedge: {sentence}", "red", stderr=True)
+
+
+def print_line(sentence: str, style: str = "", *, stderr: bool = False) -> None:
+    """Print a sentence as one line, in colour on a terminal; without rich, which takes longer to import than a verdict.
+
+    Control characters, which a file name may hold, are shown and not obeyed.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    shown = (sign if unicodedata.category(sign) != "Cc" or sign == "\n" else repr(sign)[1:-1] for sign in sentence)
+    text = "".join(shown)
+    codes = ";".join(_STYLES[word] for word in style.split()) if _in_colour(stream) else ""
+    line = f"\x1b[{codes}m{text}\x1b[0m\n" if codes else f"{text}\n"
+    encoding = stream.encoding or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _in_colour(stream: TextIO) -> bool:
+    """Whether escape sequences are wanted there (https://no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown") or os.name == "nt":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
 def write_text(path: Path, text: str) -> None:

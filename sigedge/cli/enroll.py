@@ -12,12 +12,13 @@ from sigedge.cli.console import Output
 from sigedge.cli.guard import guard
 from sigedge.cli.inputs import expand_images
 from sigedge.cli.types import (
+    AutoThreadsOption,
     BundleOption,
     EngineOption,
     JsonOption,
     PrecisionOption,
     StoreOption,
-    ThreadsOption,
+    thread_count,
 )
 
 
@@ -32,7 +33,7 @@ def enroll(
     bundle: BundleOption = None,
     engine: EngineOption = "auto",
     precision: PrecisionOption = None,
-    threads: ThreadsOption = 1,
+    threads: AutoThreadsOption = "1",
     replace: Annotated[bool, typer.Option("--replace", help="Drop the user's earlier templates.")] = False,
     json: JsonOption = None,
 ) -> None:
@@ -40,11 +41,12 @@ def enroll(
     from sigedge_runtime import StoreError, TemplateStore, Verifier
     from sigedge_runtime.enrolment import enrol
 
+    count = thread_count(threads)
     if not user.strip():
         raise StoreError("The name of a user must not be blank; give one with --user.")
     paths = expand_images(images)
     # The store is opened last, so that an unusable image does not leave a new and empty one behind.
-    with Verifier.open(bundle, engine=engine, precision=precision, threads=threads) as verifier:
+    with Verifier.open(bundle, engine=engine, precision=precision, threads=count) as verifier:
         embeddings = [verifier.embed(path) for path in paths]
         decision, point = verifier.manifest.verification, verifier.operating_point
     with closing(TemplateStore(store)) as templates:

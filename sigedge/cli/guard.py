@@ -14,9 +14,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn, ParamSpec
-
-import typer
+from typing import ParamSpec
 
 from sigedge.cli.console import complain
 
@@ -63,21 +61,56 @@ def guard(kept: str = "") -> Callable[[Callable[Parameters, None]], Callable[Par
     def decorate(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
         @functools.wraps(command)
         def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+            import typer  # a command that runs without it must not wait for it
+
             try:
                 command(*args, **kwargs)
             except typer.Exit:
                 raise
-            except KeyboardInterrupt:
-                _stop(f"Stopped. {kept}".strip(), INTERRUPTED)
-            except BrokenPipeError:
-                _silence_stdout()
-                raise typer.Exit(BROKEN_PIPE) from None
-            except Exception as error:
-                _stop(*explain(error))
+            except (Exception, KeyboardInterrupt) as error:
+                code = ended_by(error, kept)
+                raise typer.Exit(code) from None
 
         return guarded
 
     return decorate
+
+
+def run_guarded(command: Callable[[], int]) -> int:
+    """Run a command that is not a typer one; its exit code, or that of the error that ended it."""
+    try:
+        return command()
+    except (Exception, KeyboardInterrupt) as error:
+        try:
+            return ended_by(error)
+        except Exception:
+            return confess()
+
+
+def ended_by(error: BaseException, kept: str = "") -> int:
+    """Say what ended a command; the exit code.
+
+    Raises:
+        BaseException: `error` itself when it is a defect of sigedge and not the user's to mend.
+    """
+    if isinstance(error, BrokenPipeError):
+        _silence_stdout()
+        return BROKEN_PIPE
+    if isinstance(error, Exception):
+        sentence, code = explain(error)
+    else:
+        sentence, code = f"Stopped. {kept}".strip(), INTERRUPTED
+    complain(sentence)
+    return code
+
+
+def confess() -> int:
+    """Print the traceback of the defect that is being handled, and ask for a report; the exit code."""
+    import traceback
+
+    traceback.print_exc()
+    complain("This is a defect of sigedge, not of your input; please report it with the lines above.")
+    return DEFECT
 
 
 def explain(error: Exception) -> tuple[str, int]:
@@ -101,11 +134,6 @@ def explain(error: Exception) -> tuple[str, int]:
             BAD_INPUT,
         )
     raise error
-
-
-def _stop(sentence: str, code: int) -> NoReturn:
-    complain(sentence)
-    raise typer.Exit(code) from None
 
 
 def _silence_stdout() -> None:

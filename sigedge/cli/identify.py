@@ -11,13 +11,14 @@ from sigedge.cli.console import Output
 from sigedge.cli.guard import REJECTED, guard
 from sigedge.cli.inputs import require_store
 from sigedge.cli.types import (
+    AutoThreadsOption,
     BundleOption,
     EngineOption,
     JsonOption,
     OperatingPointOption,
     PrecisionOption,
     StoreOption,
-    ThreadsOption,
+    thread_count,
 )
 
 
@@ -30,12 +31,13 @@ def identify(
     engine: EngineOption = "auto",
     precision: PrecisionOption = None,
     operating_point: OperatingPointOption = None,
-    threads: ThreadsOption = 1,
+    threads: AutoThreadsOption = "1",
     json: JsonOption = None,
 ) -> None:
     """Rank the enrolled users by likeness to IMAGE; exit code 1 when the threshold accepts none of them."""
     from sigedge_runtime import Verifier
 
+    count = thread_count(threads)
     require_store(store)
     with Verifier.open(
         bundle,
@@ -43,7 +45,7 @@ def identify(
         precision=precision,
         store=store,
         operating_point=operating_point,
-        threads=threads,
+        threads=count,
     ) as verifier:
         found = verifier.identify(image, limit=limit)
     output = Output(json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from sigedge.cli import (
     classify,
     data,
     demo,
+    engines,
     enroll,
     evaluate,
     export,
@@ -29,8 +29,7 @@ from sigedge.cli import (
     train,
     verify,
 )
-from sigedge.cli.console import complain
-from sigedge.cli.guard import DEFECT
+from sigedge.cli.guard import confess
 
 app = typer.Typer(
     name="sigedge",
@@ -72,6 +71,7 @@ app.add_typer(data.app, name="data", rich_help_panel=WORKSTATION)
 app.command(rich_help_panel=WORKSTATION)(demo.demo)
 app.add_typer(bundle.app, name="bundle", rich_help_panel=DEVICE)
 app.command("build-engine", rich_help_panel=DEVICE)(build_engine.build_engine)
+app.command(rich_help_panel=DEVICE)(engines.engines)
 app.command(rich_help_panel=DEVICE)(enroll.enroll)
 app.command(rich_help_panel=DEVICE)(verify.verify)
 app.command(rich_help_panel=DEVICE)(identify.identify)
@@ -85,6 +85,4 @@ def main() -> None:
     try:
         app()
     except Exception:
-        traceback.print_exc()
-        complain("This is a defect of sigedge, not of your input; please report it with the lines above.")
-        sys.exit(DEFECT)
+        sys.exit(confess())

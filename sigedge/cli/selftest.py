@@ -6,7 +6,14 @@ import typer
 
 from sigedge.cli.console import Output
 from sigedge.cli.guard import REJECTED, guard
-from sigedge.cli.types import BundleArgument, EngineOption, JsonOption, PrecisionOption, ThreadsOption
+from sigedge.cli.types import (
+    AutoThreadsOption,
+    BundleArgument,
+    EngineOption,
+    JsonOption,
+    PrecisionOption,
+    thread_count,
+)
 
 
 @guard()
@@ -14,17 +21,19 @@ def selftest(
     bundle: BundleArgument = None,
     engine: EngineOption = "auto",
     precision: PrecisionOption = None,
-    threads: ThreadsOption = 1,
+    threads: AutoThreadsOption = "1",
     json: JsonOption = None,
 ) -> None:
     """Replay the golden vectors of BUNDLE on this machine; exit code 1 when it deviates."""
     from sigedge_runtime import Bundle, Network, Verifier
 
+    count = thread_count(threads)
     with Bundle.open(bundle) as opened:
         kind = Verifier if opened.manifest.model.task == "verification" else Network
-        with kind.open(opened, engine=engine, precision=precision, threads=threads, selftest=False) as running:
+        with kind.open(opened, engine=engine, precision=precision, threads=count, selftest=False) as running:
             report = running.selftest()
             artifact, name = running.artifact.name, running.engine.name
+            choice, fallbacks = running.engine_choice, running.engine.fallbacks
     output = Output(json)
     word, style = ("PASSED", "bold green") if report.passed else ("FAILED", "bold red")
     output.say(
@@ -34,6 +43,9 @@ def selftest(
     )
     for failure in report.failures:
         output.say(f"  {failure}", "red")
-    output.result(report.to_dict())
+    for sentence in fallbacks:
+        output.say(f"  {sentence}", "yellow")
+    chosen = None if choice is None else choice.to_dict()
+    output.result({**report.to_dict(), "engine": chosen, "fallbacks": list(fallbacks)})
     if not report.passed:
         raise typer.Exit(REJECTED)

@@ -31,7 +31,7 @@ JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="PATH", help="Write the result as JSON to PATH; '-' is stdout.", show_default=False),
 ]
-EngineOption = Annotated[str, typer.Option("--engine", help="Inference engine; auto takes the first that can run.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="Inference engine; auto takes the fastest here.")]
 PrecisionOption = Annotated[
     str | None,
     typer.Option("--precision", help="float32, float16 or int8.", show_default="the engine's default"),
@@ -41,6 +41,10 @@ OperatingPointOption = Annotated[
     typer.Option("--operating-point", help="Named threshold of the bundle.", show_default="the bundle's default"),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of the inference engine.")]
+AutoThreadsOption = Annotated[
+    str,
+    typer.Option("--threads", metavar="N|auto", help="Threads of the inference engine; auto: as many as are fastest."),
+]
 StoreOption = Annotated[Path, typer.Option("--store", help="SQLite file of the enrolled templates.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything drawn at random.")]
 RealIndexOption = Annotated[
@@ -62,3 +66,16 @@ CheckpointOption = Annotated[
     Path | None,
     typer.Option("--checkpoint", help="The PyTorch weights.", show_default="models/weights/MODEL.safetensors"),
 ]
+
+
+def thread_count(text: str) -> int | None:
+    """The number in an `AutoThreadsOption`; None for ``auto``.
+
+    Raises:
+        BadParameter: it is neither.
+    """
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise typer.BadParameter(f"--threads {text!r} is neither auto nor a number above 0.")
+    return int(text)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sigedge.cli.console import Output
-from sigedge.cli.guard import REJECTED, guard
-from sigedge.cli.inputs import expand_images, require_store
+from sigedge.cli.guard import guard
 from sigedge.cli.types import (
+    AutoThreadsOption,
     BundleOption,
     EngineOption,
     JsonOption,
     OperatingPointOption,
     PrecisionOption,
-    ThreadsOption,
+    thread_count,
 )
-
-if TYPE_CHECKING:
-    from sigedge_runtime import Verdict
+from sigedge.cli.verdict import Request, decide
 
 
 @guard()
@@ -41,33 +38,15 @@ def verify(
     engine: EngineOption = "auto",
     precision: PrecisionOption = None,
     operating_point: OperatingPointOption = None,
-    threads: ThreadsOption = 1,
+    threads: AutoThreadsOption = "1",
     json: JsonOption = None,
 ) -> None:
     """Compare IMAGE with an enrolled user, or with --reference images; exit code 0 accepted, 1 not accepted."""
     _check_usage(user, store, reference)
-    from sigedge_runtime import Verifier
-
-    if store is not None:
-        require_store(store)
-    with Verifier.open(
-        bundle,
-        engine=engine,
-        precision=precision,
-        store=store,
-        operating_point=operating_point,
-        threads=threads,
-    ) as verifier:
-        if reference:
-            verdict = verifier.compare(expand_images(reference), image)
-        else:
-            assert user is not None
-            verdict = verifier.verify(user, image)
-    output = Output(json)
-    _show(output, image, verdict)
-    output.result(verdict.to_dict())
-    if not verdict.accepted:
-        raise typer.Exit(REJECTED)
+    count = thread_count(threads)
+    request = Request(image, user, store, reference, bundle, engine, precision, operating_point, count, json)
+    if code := decide(request):
+        raise typer.Exit(code)
 
 
 def _check_usage(user: str | None, store: Path | None, reference: list[Path] | None) -> None:
@@ -80,20 +59,3 @@ def _check_usage(user: str | None, store: Path | None, reference: list[Path] | N
         raise typer.BadParameter("--reference compares without a store; leave --user and --store out.")
     if not reference and not (user and store):
         raise typer.BadParameter("Give --user with --store, or one or more --reference images.")
-
-
-def _show(output: Output, image: Path, verdict: Verdict) -> None:
-    word, style = ("ACCEPTED", "bold green") if verdict.accepted else ("REJECTED", "bold red")
-    if verdict.sign_again:
-        word, style = "SIGN AGAIN", "bold yellow"
-    output.say(f"{word}  {image}", style)
-    output.say(
-        f"score {verdict.score:.3f}, threshold {verdict.threshold:.3f} ({verdict.operating_point}, "
-        f"{verdict.references} reference{'s' * (verdict.references != 1)}), "
-        f"probability of genuine {verdict.probability:.2f} at equal priors, "
-        f"log likelihood ratio {verdict.log_likelihood_ratio:+.1f}, {verdict.timings.total:.1f} ms"
-    )
-    if verdict.sign_again:
-        output.say(f"{verdict.remedy} (quality {verdict.quality_index:.2f} of 1)", "yellow")
-    if verdict.quality.issues:
-        output.say(f"image quality: {verdict.quality.reasons}", "yellow")

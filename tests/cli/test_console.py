@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from sigedge.cli.console import Output, write_text
+from sigedge.cli.console import Output, print_line, write_text
 
 
 def test_without_json_everything_is_for_people(capsys) -> None:
@@ -67,3 +69,64 @@ def test_progress_reports_numbers_without_a_terminal(capsys) -> None:
         update(1, 2)
         update(2, 2)
     assert capsys.readouterr().out == ""
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says to be a terminal."""
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self.bytes = io.BytesIO()
+        super().__init__(self.bytes, encoding=encoding, newline="\n")
+
+    def isatty(self) -> bool:
+        return True
+
+    def printed(self) -> bytes:
+        self.flush()
+        return self.bytes.getvalue()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    return Terminal()
+
+
+def test_a_terminal_gets_colour(terminal: Terminal) -> None:
+    with redirect_stdout(terminal):
+        print_line("yes", "bold green")
+        print_line("plain")
+    assert terminal.printed() == b"\x1b[1;32myes\x1b[0m\nplain\n"
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_who_wants_no_colour_gets_none(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with redirect_stdout(terminal):
+        print_line("yes", "bold green")
+    assert terminal.printed() == b"yes\n"
+
+
+def test_colour_can_be_forced_into_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    print_line("no", "red", stderr=True)
+    assert capsys.readouterr().err == "\x1b[31mno\x1b[0m\n"
+
+
+def test_control_characters_of_a_file_name_are_shown(terminal: Terminal) -> None:
+    with redirect_stdout(terminal):
+        print_line("a\x1b[2Jb\rc\x07.png\nsecond line")
+    assert terminal.printed() == b"a\\x1b[2Jb\\rc\\x07.png\nsecond line\n"
+
+
+def test_what_the_terminal_cannot_show_is_escaped() -> None:
+    stream = Terminal("ascii")
+    with redirect_stdout(stream):
+        print_line("Müller \udcff.png")
+    assert stream.printed() == b"M\\xfcller \\udcff.png\n"

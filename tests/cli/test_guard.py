@@ -8,7 +8,7 @@ import sys
 import pytest
 import typer
 
-from sigedge.cli.guard import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, REJECTED, explain, guard
+from sigedge.cli.guard import BAD_INPUT, BROKEN_PIPE, DEFECT, INTERRUPTED, REJECTED, explain, guard, run_guarded
 from sigedge_runtime.errors import (
     BundleIntegrityError,
     DataError,
@@ -99,3 +99,24 @@ def test_a_defect_ends_with_a_traceback_and_code_70() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 70
     assert "ZeroDivisionError" in done.stderr and "defect of sigedge" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ImageError("x is empty."), BAD_INPUT),
+        (SelftestError("differs"), REJECTED),
+        (KeyboardInterrupt(), INTERRUPTED),
+        (ZeroDivisionError(), DEFECT),
+    ],
+)
+def test_a_command_without_typer_ends_alike(error: BaseException, code: int, capsys) -> None:
+    def command() -> int:
+        raise error
+
+    assert run_guarded(command) == code
+    assert capsys.readouterr().err.startswith("Traceback" if code == DEFECT else "sigedge: ")
+
+
+def test_a_command_without_typer_gives_its_own_code() -> None:
+    assert run_guarded(lambda: 1) == 1

@@ -17,6 +17,7 @@ COMMANDS = (
     "report",
     "bench",
     "build-engine",
+    "engines",
     "enroll",
     "verify",
     "identify",

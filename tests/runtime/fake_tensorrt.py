@@ -228,6 +228,8 @@ class FakeTensorrt(ModuleType):
     IProgressMonitor = IProgressMonitor
     NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
     MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
+    ProfilingVerbosity = SimpleNamespace(DETAILED="detailed")
+    LayerInformationFormat = SimpleNamespace(JSON="json")
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__("tensorrt")
@@ -238,6 +240,7 @@ class FakeTensorrt(ModuleType):
         self.dtype = DataType.FLOAT
         self.parse_errors: list[Any] = []
         self.timings_fit = True
+        self.layers: list[Any] = []
         self.Builder = self._make(Builder)
         self.OnnxParser = self._make(Parser)
         self.Runtime = self._make(Runtime)
@@ -301,6 +304,7 @@ class Timings:
 
 class Config:
     progress_monitor: Any = None
+    profiling_verbosity: Any = None
 
     def __init__(self, trt: FakeTensorrt) -> None:
         self.trt, self.timings = trt, Timings(b"none was set")
@@ -378,6 +382,10 @@ class Engine(Native):
 
     def get_tensor_dtype(self, name: str) -> DataType:
         return DataType.FLOAT
+
+    def create_engine_inspector(self) -> Any:
+        text = json.dumps({"Layers": self.trt.layers})
+        return SimpleNamespace(get_engine_information=lambda form: text if form == "json" else "")
 
     def create_execution_context(self) -> Context | None:
         return None if self.recorder.record("create_execution_context") else Context(self.trt, self)

@@ -26,6 +26,7 @@ sys.meta_path.insert(0, Block())
 """
 FRAMEWORKS = ("torch", "tensorflow", "onnx", "scipy", "sklearn", "pydantic", "typer", "rich", "jsonschema", "PIL")
 ENGINES = ("ai_edge_litert", "tflite_runtime", "onnxruntime")
+TYPING = ("annotations", "Any", "TYPE_CHECKING")
 PROJECT = ("sigedge", "sigedge_models", "sigedge_export")
 
 
@@ -40,13 +41,27 @@ def run(code: str, *arguments: object) -> str:
 
 
 def test_all_is_exactly_what_is_public() -> None:
+    for name in sigedge_runtime.__all__:
+        getattr(sigedge_runtime, name)  # some are imported only when asked for
     public = {
         name
         for name, value in vars(sigedge_runtime).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+        if not name.startswith("_") and not inspect.ismodule(value) and name not in TYPING
     }
     assert public == set(sigedge_runtime.__all__)
     assert sorted(sigedge_runtime.__all__) == sigedge_runtime.__all__
+
+
+def test_an_unknown_name_is_no_name_of_the_package() -> None:
+    assert "Network" in dir(sigedge_runtime)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = sigedge_runtime.nonsense
+
+
+@pytest.mark.parametrize("later", ["network", "selftest", "guidance", "vectors", "_zip", "tensorrt.session"])
+def test_importing_the_package_leaves_out_what_a_verdict_does_not_need(later: str) -> None:
+    names = (f"sigedge_runtime.{later}", "importlib.metadata", "zipfile")
+    assert run(f"import sys, sigedge_runtime\nprint([name for name in {names} if name in sys.modules])") == "[]\n"
 
 
 def test_every_device_error_is_public() -> None:

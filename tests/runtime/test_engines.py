@@ -64,7 +64,8 @@ def tflite_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_list_of_pairs_is_whole() -> None:
-    needs_a_gpu = {"tensorrt"}  # test_tensorrt_engine.py
+    # test_tensorrt_engine.py and test_engine_providers.py
+    needs_a_gpu = {"tensorrt", "onnxruntime-cuda", "onnxruntime-tensorrt", "litert-gpu", "litert-nnapi"}
     assert {engine for engine, _, _ in PAIRS} | needs_a_gpu == set(engines.names())
 
 
@@ -255,14 +256,56 @@ def test_integer_outputs_are_dequantised(artifact: Artifact, dtype: str) -> None
         np.testing.assert_array_equal(engine.infer(np.zeros((128, 256), np.uint8)), 0.5 * (np.arange(8.0) - 3))
 
 
-@pytest.mark.parametrize(("dtype", "layout"), [("uint8", "NHWC"), ("float32", "NCHW"), ("float32", "NHWC")])
-def test_inputs_are_raw_canvas_values(artifact: Artifact, dtype: str, layout: str) -> None:
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_inputs_are_raw_canvas_values(artifact: Artifact, layout: str) -> None:
     shape = (1, 128, 256, 1) if layout == "NHWC" else (1, 1, 128, 256)
     canvas = (np.arange(128 * 256) % 256).astype(np.uint8).reshape(256, 128).T  # not contiguous
-    with FakeEngine(replace(artifact, input=Tensor("canvas", shape, dtype, layout, None)), Path("x")) as engine:
+    with FakeEngine(replace(artifact, input=Tensor("canvas", shape, "float32", layout, None)), Path("x")) as engine:
         engine.infer(canvas)
-    assert engine.tensor.dtype == dtype and engine.tensor.shape == shape
+    assert engine.tensor.shape == shape
     np.testing.assert_array_equal(engine.tensor.reshape(128, 256), canvas)
+
+
+@pytest.mark.usefixtures("tflite_runtime")
+@pytest.mark.parametrize(("engine", "name", "tolerance"), PAIRS)
+def test_a_canvas_that_is_not_contiguous_is_read_right(
+    load: Callable[..., Engine], engine: str, name: str, tolerance: float
+) -> None:
+    canvas = np.random.default_rng(3).integers(0, 256, (256, 128)).astype(np.uint8).T
+    with load(engine, name) as opened:
+        np.testing.assert_array_equal(opened.infer(canvas), opened.infer(np.ascontiguousarray(canvas)))
+
+
+@pytest.mark.usefixtures("tflite_runtime")
+@pytest.mark.parametrize(("engine", "name", "tolerance"), PAIRS)
+def test_an_engine_goes_on_after_an_error_that_somebody_keeps(
+    load: Callable[..., Engine], engine: str, name: str, tolerance: float
+) -> None:
+    """A traceback keeps its frames, and a view of the interpreter's memory in one of them would stop the next run."""
+    canvas = np.zeros((128, 256), np.uint8)
+    with load(engine, name) as opened:
+        before, sound = opened.infer(canvas), opened.artifact
+        opened.artifact = replace(sound, output=replace(sound.output, shape=(1, 9)))
+        with pytest.raises(EngineError, match=r"returned float32 \[1, 8\]") as kept:
+            opened.infer(canvas)
+        opened.artifact = sound
+        np.testing.assert_array_equal(opened.infer(canvas), before)
+        assert kept.value.__traceback__ is not None
+
+
+@pytest.mark.usefixtures("tflite_runtime")
+@pytest.mark.parametrize(("engine", "name", "tolerance"), PAIRS)
+def test_a_clone_runs_beside_its_original(
+    load: Callable[..., Engine], engine: str, name: str, tolerance: float
+) -> None:
+    canvases = np.random.default_rng(4).integers(0, 256, (2, 128, 256)).astype(np.uint8)
+    with load(engine, name) as opened:
+        expected = opened.infer_batch(canvases)
+        twin = opened.clone()
+        np.testing.assert_array_equal(twin.infer(canvases[1]), expected[1])
+        np.testing.assert_array_equal(opened.infer(canvases[0]), expected[0])
+    with twin:
+        np.testing.assert_array_equal(twin.infer_batch(canvases), expected)
 
 
 @pytest.mark.parametrize(

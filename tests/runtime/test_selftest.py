@@ -15,7 +15,7 @@ import pytest
 
 from sigedge_runtime import selftest
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.engines import engine_class, open_engine
+from sigedge_runtime.engines import Engine, open_engine
 from sigedge_runtime.errors import BundleError, SelftestError
 from sigedge_runtime.matching import LocalMatching
 from sigedge_runtime.preprocessing import Harmonised, harmonise
@@ -108,9 +108,8 @@ def test_a_device_that_preprocesses_otherwise_fails(master_bundle: Path, monkeyp
 
 
 def test_a_device_that_infers_otherwise_fails(master_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    litert = engine_class("litert")
-    infer = litert.infer
-    monkeypatch.setattr(litert, "infer", lambda self, canvas: infer(self, canvas) + np.float32(3))
+    infer = Engine.infer
+    monkeypatch.setattr(Engine, "infer", lambda self, canvas: infer(self, canvas) + np.float32(3))
     report = run(master_bundle, "tiny-float32-tflite")
     assert not report.passed and report.max_score_difference > 1e-4
 

@@ -157,8 +157,32 @@ def test_a_failed_inference_is_told_and_closing_still_works(gpu: Any, bundle: Bu
 @pytest.mark.usefixtures("built")
 def test_running_without_a_graph_is_said(gpu: Any, bundle: Bundle, artifact: Artifact) -> None:
     gpu.fail = {"cudaStreamEndCapture": 1}
-    with pytest.warns(UserWarning, match=r"runs without a CUDA graph\. .*cudaStreamEndCapture"):
-        open_tensorrt(bundle, artifact).close()
+    with open_tensorrt(bundle, artifact) as engine:
+        (sentence,) = engine.fallbacks
+    assert "runs without a CUDA graph. The CUDA call cudaStreamEndCapture failed" in sentence
+
+
+def test_float_layers_of_an_int8_plan_are_named(gpu: Any, bundle: Bundle) -> None:
+    artifact = bundle.artifact("tiny-int8-onnx")
+    build_engine(artifact, bundle.path(artifact.file), 1024)
+    gpu.tensorrt.layers = [
+        {"Name": "conv1", "Weights": {"Type": "Float", "Count": 64}},
+        {"Name": "conv2", "Weights": {"Type": "Int8", "Count": 64}},
+        {"Name": "relu", "Weights": {"Type": "Float", "Count": 0}},
+        "a name alone",
+    ]
+    with open_tensorrt(bundle, artifact) as engine:
+        assert engine.fallbacks == ("int8 was asked for, but TensorRT runs layers of tiny-int8-onnx in float (conv1).",)
+    gpu.tensorrt.layers = gpu.tensorrt.layers[1:]
+    with engine.open():
+        assert engine.fallbacks == ()
+
+
+@pytest.mark.usefixtures("built")
+def test_a_plan_that_tells_nothing_of_its_layers_is_no_fallback(gpu: Any, bundle: Bundle, artifact: Artifact) -> None:
+    gpu.tensorrt.layers = [{"Name": "conv1", "Weights": {"Type": "Float", "Count": 64}}]
+    with open_tensorrt(bundle, artifact) as engine:
+        assert engine.fallbacks == (), "float32 was asked for"
 
 
 def test_a_plan_unlike_its_manifest_is_refused(gpu: Any, bundle: Bundle, artifact: Artifact) -> None:

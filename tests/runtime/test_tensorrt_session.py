@@ -207,6 +207,18 @@ def test_a_failure_to_free_is_told_and_the_rest_is_freed(gpu: Any) -> None:
     assert [kind for kind, _ in gpu.live.values()] == ["device memory"], "the one that could not be freed"
 
 
+@pytest.mark.parametrize("graph", [True, False])
+def test_what_is_written_to_the_page_locked_memory_is_inferred(gpu: Any, graph: bool) -> None:
+    session = load(gpu, graph=graph)
+    for seed in range(2):
+        session.input_memory[...] = canvas(seed)
+        np.testing.assert_array_equal(session.execute(), sums(canvas(seed))[None])
+    assert np.shares_memory(session.execute(), session.execute()), "a view: nothing is copied for the engine"
+    session.close()
+    with pytest.raises(EngineError, match="closed; load it again"):
+        session.execute()
+
+
 @pytest.mark.parametrize(
     "tensor",
     [

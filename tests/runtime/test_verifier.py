@@ -138,7 +138,7 @@ def test_a_failed_open_closes_what_it_opened(
     close = engine_class("litert").close
     monkeypatch.setattr(engine_class("litert"), "close", lambda self: closed.append(close(self)))
     with pytest.raises(StoreError):
-        Verifier.open(archive, store=tmp_path / "no" / "folder.db")
+        Verifier.open(archive, engine="litert", store=tmp_path / "no" / "folder.db")
     assert len(closed) == 1 and list(scratch.iterdir()) == []
     with Verifier.open(archive) as verifier:
         assert verifier.selftest().passed

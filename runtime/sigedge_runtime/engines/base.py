@@ -8,17 +8,20 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_runtime._machine import has_module, module_stamp
 from sigedge_runtime.engines._quiet import quiet_stderr
 from sigedge_runtime.errors import EngineError, EngineUnavailableError
 from sigedge_runtime.manifest import Artifact, Quantization, Tensor
+
+if TYPE_CHECKING:
+    from sigedge_runtime.engines.auto import EngineChoice
 
 E = TypeVar("E", bound="Engine")
 
@@ -42,6 +45,8 @@ class Engine(ABC):
         formats: artefact formats it runs.
         module: Python module it needs.
         distribution: the package to install for it.
+        automatic: whether ``auto`` may take it; engines that compute otherwise than the file says are taken by name.
+        choice: why this engine was taken, where `open_engine` or `Verifier.open` did; else None.
         load_ms: time the last `open` took to import the library and load the file, milliseconds.
         warm_up_ms: time of the first inference, milliseconds.
     """
@@ -50,6 +55,7 @@ class Engine(ABC):
     formats: ClassVar[frozenset[str]]
     module: ClassVar[str]
     distribution: ClassVar[str]
+    automatic: ClassVar[bool] = True
 
     def __init__(self, artifact: Artifact, path: Path, threads: int = 1) -> None:
         """Prepare to run `artifact`, stored at `path`, on that many CPU threads; `open` loads it.
@@ -63,9 +69,22 @@ class Engine(ABC):
         if threads < 1:
             raise EngineError(f"The engine {self.name} cannot run on {threads} threads; use 1 or more.")
         self.artifact, self.path, self.threads = artifact, path, threads
+        self.choice: EngineChoice | None = None
         self.load_ms = self.warm_up_ms = 0.0
+        self._canvas_shape, self._input_shape = artifact.input.canvas_shape, artifact.input.shape
+        self._fallbacks: tuple[str, ...] | None = None
         self._lock = threading.Lock()
         self._open = False
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether the library is there to be imported; nothing is imported, so it may still fail to load."""
+        return has_module(cls.module)
+
+    @classmethod
+    def stamp(cls) -> str:
+        """Changes when the installed library does; nothing is imported."""
+        return module_stamp(cls.module)
 
     @classmethod
     def library(cls) -> ModuleType:
@@ -85,6 +104,8 @@ class Engine(ABC):
     @classmethod
     def version(cls) -> str:
         """Version of the installed library; ``unknown`` when it carries no metadata."""
+        from importlib.metadata import PackageNotFoundError, version  # takes a cold process longer than most engines
+
         try:
             return version(cls.distribution)
         except PackageNotFoundError:
@@ -99,6 +120,7 @@ class Engine(ABC):
         """
         if self._open:
             return self
+        self._fallbacks = None
         start = time.perf_counter()
         library = self.library()
         try:
@@ -122,7 +144,20 @@ class Engine(ABC):
     @property
     def canvas_shape(self) -> tuple[int, int]:
         """Height and width of the canvas it takes."""
-        return self.artifact.input.canvas_shape
+        return self._canvas_shape
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """What runs otherwise than was asked for, a sentence each; empty when nothing does. Looked up when first asked.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
+        with self._lock:
+            if self._fallbacks is None:
+                self._require_open()
+                self._fallbacks = tuple(self._fallbacks_impl())
+            return self._fallbacks
 
     def infer(self, canvas: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on one canvas.
@@ -137,25 +172,29 @@ class Engine(ABC):
             EngineError: the engine is closed, the canvas has another shape or type, inference failed, or its
                 result has another shape or is not finite.
         """
-        if canvas.dtype != np.uint8 or canvas.shape != self.canvas_shape:
+        if canvas.dtype != np.uint8 or canvas.shape != self._canvas_shape:
             raise EngineError(
                 f"A canvas must be uint8 {list(self.canvas_shape)}, not {canvas.dtype} {list(canvas.shape)}; "
                 "use `harmonise` with the bundle's preprocessing."
             )
-        tensor = np.ascontiguousarray(canvas).astype(self.artifact.input.dtype).reshape(self.artifact.input.shape)
+        tensor = canvas.reshape(self._input_shape)
         with self._lock:
-            if not self._open:
-                raise EngineError(f"The engine {self.name} is closed; open it again.")
-            try:
-                raw = self._infer_impl(tensor)
-            except Exception as error:  # as in open
-                raise self._error(f"failed ({_first_line(error)}); run the self-test") from error
-        return self._dequantised(raw)
+            self._require_open()
+            real = self._real_values(self._run(tensor))
+        if not np.isfinite(real).all():
+            raise self._error("computed NaN or infinity; export it again from a sound checkpoint")
+        return real
 
     def infer_batch(self, canvases: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run on canvases uint8 [N, H, W] one by one, as a device does: float32 [N, D]; errors as in `infer`."""
         size = self.artifact.output.shape[-1]
         return np.array([self.infer(canvas) for canvas in canvases], np.float32).reshape(-1, size)
+
+    def clone(self: E) -> E:
+        """A second engine on the same file, open and with memory of its own, for another thread; see `open`."""
+        twin = type(self)(self.artifact, self.path, self.threads)
+        twin.choice = self.choice
+        return twin.open()
 
     def close(self) -> None:
         """Free the model; closing twice does nothing."""
@@ -179,12 +218,24 @@ class Engine(ABC):
         """Load `self.path`; return what the file says of its input and its output."""
 
     @abstractmethod
-    def _infer_impl(self, tensor: NDArray[Any]) -> NDArray[Any]:
-        """Run the model on a tensor of the declared shape and type; return the output as the file stores it."""
+    def _infer_impl(self, tensor: NDArray[np.uint8]) -> NDArray[Any]:
+        """Run the model on canvas values 0 to 255 of the declared shape; the output as the file stores it.
+
+        The back end copies the values into the memory that its library reads, and converts them on the way. What it
+        returns may be a view of the library's memory: it is copied and dropped before the next call.
+        """
 
     @abstractmethod
     def _close_impl(self) -> None:
         """Free what `_load_impl` made."""
+
+    def _fallbacks_impl(self) -> list[str]:
+        """What the library runs otherwise than was asked for, a sentence each."""
+        return []
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise EngineError(f"The engine {self.name} is closed; open it again.")
 
     def _check(self, role: str, declared: Tensor, found: TensorFacts) -> None:
         """The file's own words against the manifest's."""
@@ -194,17 +245,24 @@ class Engine(ABC):
         if not same:
             raise self._error(f"finds {found} as {role} where the manifest says {declared}; export it again")
 
-    def _dequantised(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Check and dequantise an output."""
+    def _run(self, tensor: NDArray[np.uint8]) -> NDArray[Any]:
+        try:
+            return self._infer_impl(tensor)
+        except Exception as error:  # as in open
+            raise self._error(f"failed ({_first_line(error)}); run the self-test") from error
+
+    def _real_values(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+        """Check an output's shape and type, and dequantise a copy of it: float32 [D]."""
         output = self.artifact.output
         if raw.shape != output.shape or raw.dtype != output.dtype:
-            raise self._error(f"returned {raw.dtype} {list(raw.shape)}; export it again")
-        real = raw.astype(np.float32)
+            problem = f"returned {raw.dtype} {list(raw.shape)}; export it again"
+            del raw  # a traceback that keeps a view of its memory alive would stop a library from running again
+            raise self._error(problem)
+        real = raw.astype(np.float32).reshape(-1)
         if output.quantization is not None:
-            real = np.float32(output.quantization.scale) * (real - np.float32(output.quantization.zero_point))
-        if not np.all(np.isfinite(real)):
-            raise self._error("computed NaN or infinity; export it again from a sound checkpoint")
-        return real.reshape(-1)
+            real -= np.float32(output.quantization.zero_point)
+            real *= np.float32(output.quantization.scale)
+        return real
 
     def _error(self, problem: str) -> EngineError:
         return EngineError(f"{self.path}: the engine {self.name} {problem}.")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_runtime._machine import file_stamp, module_stamp
 from sigedge_runtime.engines.base import Engine, TensorFacts
 from sigedge_runtime.tensorrt.cuda import find_cuda
-from sigedge_runtime.tensorrt.library import TITLES
+from sigedge_runtime.tensorrt.library import MODULES, TITLES, is_installed
 from sigedge_runtime.tensorrt.machine import this_machine
-from sigedge_runtime.tensorrt.plans import PlanFolder
+from sigedge_runtime.tensorrt.plans import PlanFolder, default_folder
 from sigedge_runtime.tensorrt.session import Session
 
 
@@ -27,6 +28,17 @@ class TensorrtEngine(Engine):
     formats = frozenset({"onnx"})
     module = "tensorrt"
     distribution = "tensorrt"
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether a TensorRT is there to be imported; whether there is a GPU shows only when it is."""
+        return is_installed()
+
+    @classmethod
+    def stamp(cls) -> str:
+        """Changes with the library, and when a plan is built or removed."""
+        modules = [module_stamp(name) for names in MODULES.values() for name in names]
+        return " ".join([*modules, file_stamp(default_folder())])
 
     @classmethod
     def library(cls) -> ModuleType:
@@ -44,12 +56,23 @@ class TensorrtEngine(Engine):
         machine = this_machine()
         plan = PlanFolder().load(self.artifact, machine.key(self.artifact))
         self._session = Session(machine.library, find_cuda(), plan)
-        if self._session.graph_refusal is not None:
-            warnings.warn(f"{self.path} runs without a CUDA graph. {self._session.graph_refusal}", stacklevel=2)
         return self._session.input, self._session.output
 
-    def _infer_impl(self, tensor: NDArray[Any]) -> NDArray[Any]:
-        return self._session.run(tensor)
+    def _infer_impl(self, tensor: NDArray[np.uint8]) -> NDArray[Any]:
+        np.copyto(self._session.input_memory, tensor, casting="unsafe")
+        return self._session.execute()
+
+    def _fallbacks_impl(self) -> list[str]:
+        found = []
+        if self._session.graph_refusal is not None:
+            found.append(f"{self.path} runs without a CUDA graph. {self._session.graph_refusal}")
+        floats = self._session.float_layers() if self.artifact.precision == "int8" else []
+        if floats:
+            found.append(
+                f"int8 was asked for, but TensorRT runs layers of {self.artifact.name} in float "
+                f"({', '.join(floats[:5])})."
+            )
+        return found
 
     def _close_impl(self) -> None:
         self._session.close()

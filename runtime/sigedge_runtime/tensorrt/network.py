@@ -85,6 +85,7 @@ class Network:
             EngineError: the library built nothing; the sentence gives its reason.
         """
         config = self._builder.create_builder_config()
+        config.profiling_verbosity = self._library.module.ProfilingVerbosity.DETAILED  # the plan tells its precisions
         if workspace_mib is not None:
             config.set_memory_pool_limit(self._library.module.MemoryPoolType.WORKSPACE, workspace_mib << 20)
         if self._library.flavour == RTX:

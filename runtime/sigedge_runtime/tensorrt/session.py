@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import math
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Session:
         Raises:
             EngineError: the plan does not load or run here, or a CUDA call failed; nothing stays allocated.
         """
-        self._cuda, self._log = cuda, library.log()
+        self._library, self._cuda, self._log = library, cuda, library.log()
         self._release = ExitStack()
         self._executable: Any = None
         self.graph_refusal: str | None = None
@@ -93,12 +94,38 @@ class Session:
                 "give it what the manifest declares."
             )
         np.copyto(self._input.host, tensor)
+        return self.execute().copy()
+
+    @property
+    def input_memory(self) -> NDArray[Any]:
+        """The page-locked memory that the GPU copies the input from: write to it, then call `execute`."""
+        return self._input.host
+
+    def execute(self) -> NDArray[Any]:
+        """Infer on what `input_memory` holds; a view of page-locked memory that the next call overwrites.
+
+        Raises:
+            EngineError: the session is closed, or a CUDA call failed.
+        """
+        if self._context is None:
+            raise EngineError("The plan is closed; load it again.")
         if self._executable is None:
             self._enqueue()
         else:
             self._cuda.launch(self._executable, self._stream)
         self._cuda.synchronise(self._stream)
-        return self._output.host.copy()
+        return self._output.host
+
+    def float_layers(self) -> list[str]:
+        """Names of the layers whose weights are float; a plan that was built without details names none."""
+        try:
+            inspector = self._engine.create_engine_inspector()
+            text = inspector.get_engine_information(self._library.module.LayerInformationFormat.JSON)
+            layers = json.loads(text).get("Layers", [])
+        except (AttributeError, ValueError):
+            return []
+        told = [layer for layer in layers if isinstance(layer, dict)]
+        return [str(layer.get("Name")) for layer in told if _weight_type(layer) in ("Float", "FP32", "Half", "FP16")]
 
     def close(self) -> None:
         """Free everything, each thing once; closing twice does nothing.
@@ -179,3 +206,9 @@ class Session:
         executable = self._cuda.instantiate(graph)
         self._release.callback(self._cuda.destroy_executable, executable)
         return executable
+
+
+def _weight_type(layer: dict[str, Any]) -> str | None:
+    """Type of a layer's weights; None for a layer without any."""
+    weights = layer.get("Weights")
+    return str(weights.get("Type")) if isinstance(weights, dict) and weights.get("Count") else None
