@@ -16,12 +16,14 @@ from sigedge_runtime.errors import (
     BundleIntegrityError,
     EngineError,
     EngineUnavailableError,
+    ErasurePendingError,
     ImageError,
     QualityError,
     SelftestError,
     SigedgeError,
     SigningError,
     StoreError,
+    StoreKeyError,
     StoreLockedError,
     TemplateMismatchError,
     UnknownUserError,
@@ -34,7 +36,7 @@ from sigedge_runtime.preprocessing import Harmonised, PreprocessSpec, harmonise
 from sigedge_runtime.quality import Quality, QualityIssue
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Timings, Verdict
 from sigedge_runtime.selftest import SelftestReport
-from sigedge_runtime.store import StoredUser, TemplateStore
+from sigedge_runtime.store import Gallery, StoredUser, TemplateStore
 from sigedge_runtime.verifier import Verifier
 
 __all__ = [
@@ -49,6 +51,8 @@ __all__ = [
     "EngineError",
     "EngineUnavailableError",
     "Enrolment",
+    "ErasurePendingError",
+    "Gallery",
     "Guidance",
     "Harmonised",
     "Identification",
@@ -65,6 +69,7 @@ __all__ = [
     "SigedgeError",
     "SigningError",
     "StoreError",
+    "StoreKeyError",
     "StoreLockedError",
     "StoredUser",
     "TemplateMismatchError",

@@ -51,6 +51,7 @@ class Verifier:
         engine: str = "auto",
         precision: str | None = None,
         store: str | os.PathLike[str] | TemplateStore | None = None,
+        store_key: str | bytes | None = None,
         operating_point: str | None = None,
         threads: int = 1,
         selftest: bool = True,
@@ -62,6 +63,8 @@ class Verifier:
             engine: ``litert``, ``tflite_runtime``, ``onnxruntime``, ``tensorrt``, or ``auto`` for the best installed.
             precision: ``int8``, ``float16`` or ``float32``; default: the best artefact that the engine runs.
             store: SQLite file of the templates, or an open store, which stays open; default: in memory.
+            store_key: where the key of that file is, ``file:PATH``, ``keyring:NAME`` or ``env:NAME``, or the key
+                itself; default: what the variable SIGEDGE_STORE_KEY names, if it is set.
             operating_point: name of a threshold of the bundle; default: the bundle's default.
             threads: CPU threads of the engine.
             selftest: replay the golden vectors; switch it off only to study a bundle that fails.
@@ -70,6 +73,7 @@ class Verifier:
             BundleError: the bundle is not intact, or lacks the precision or the operating point.
             EngineError: no engine runs the artefact, or it fails.
             SelftestError: this device does not decide as the reference does.
+            StoreKeyError: the store's key is missing or wrong.
             StoreError: the store cannot be opened.
         """
         with ExitStack() as stack:
@@ -80,7 +84,7 @@ class Verifier:
             stack.callback(running.close)
             if selftest:
                 require_passed(replay(opened, running), opened)
-            templates = store if isinstance(store, TemplateStore) else TemplateStore(store)
+            templates = store if isinstance(store, TemplateStore) else TemplateStore(store, key=store_key)
             if templates is not store:
                 stack.callback(templates.close)
             return cls(opened, running, templates, point, stack.pop_all())

@@ -14,6 +14,7 @@ from sigedge.cli.types import (
     BundleOption,
     EngineOption,
     JsonOption,
+    KeyOption,
     OperatingPointOption,
     PrecisionOption,
     StoreOption,
@@ -25,6 +26,7 @@ from sigedge.cli.types import (
 def identify(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The signature in question.", show_default=False)],
     store: StoreOption,
+    key: KeyOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of candidates to show.")] = 5,
     bundle: BundleOption = None,
     engine: EngineOption = "auto",
@@ -42,6 +44,7 @@ def identify(
         engine=engine,
         precision=precision,
         store=store,
+        store_key=key,
         operating_point=operating_point,
         threads=threads,
     ) as verifier:

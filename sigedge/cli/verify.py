@@ -14,6 +14,7 @@ from sigedge.cli.types import (
     BundleOption,
     EngineOption,
     JsonOption,
+    KeyOption,
     OperatingPointOption,
     PrecisionOption,
     ThreadsOption,
@@ -33,6 +34,7 @@ def verify(
         Path | None,
         typer.Option("--store", help="SQLite file of the enrolled templates.", show_default=False),
     ] = None,
+    key: KeyOption = None,
     reference: Annotated[
         list[Path] | None,
         typer.Option("--reference", "-r", help="Genuine signature (or folder) to compare with.", show_default=False),
@@ -55,6 +57,7 @@ def verify(
         engine=engine,
         precision=precision,
         store=store,
+        store_key=key,
         operating_point=operating_point,
         threads=threads,
     ) as verifier:

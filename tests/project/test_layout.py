@@ -30,7 +30,20 @@ FLAT_APIS = (
     "sigedge_export",
     "sigedge_runtime",
 )
-EXTRAS = {"litert", "tflite", "onnx", "tensorrt", "train", "export", "sign", "kiosk", "distributed", "dev"}
+EXTRAS = {
+    "litert",
+    "tflite",
+    "onnx",
+    "tensorrt",
+    "train",
+    "export",
+    "sign",
+    "encrypt",
+    "keyring",
+    "kiosk",
+    "distributed",
+    "dev",
+}
 
 
 @pytest.fixture(scope="module")
