@@ -260,6 +260,7 @@ class TemplateStore:
             StoreLockedError, StoreError: the file is as it was.
         """
         with self._connections.writing() as session:
+            session.database.execute("UPDATE store SET erasure_pending = erasure_pending + 1")
             session.database.execute("VACUUM")
         self._require_erased("What was removed is gone")
 
@@ -297,9 +298,7 @@ class TemplateStore:
         check = database.execute("SELECT key_check FROM store").fetchone()[0]
         codec = self._codecs.get(check)
         if codec is None:
-            raise StoreKeyError(
-                f"The key of {self.name} was changed since it was opened; open the store with the new one."
-            )
+            raise StoreKeyError(f"The key of {self.name} was changed meanwhile; open the store again with the new one.")
         return codec
 
     def _require_erased(self, done: str) -> None:
