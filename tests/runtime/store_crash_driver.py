@@ -2,10 +2,10 @@
 
     python store_crash_driver.py STORE KILLS KEY SEED
 
-A child changes the store (enrols, adds, replaces, removes) and writes a byte to a pipe after each call that returned. It is
-killed with SIGKILL at a random instant. The store must then hold what the acknowledged calls made of it, or that and the
-one call that was under way, wholly. With a KEY (hexadecimal, or empty) the child also encrypts the store anew now and then.
-Prints one JSON object: kills, acknowledged calls, calls that were done but not acknowledged, users in the end.
+A child changes the store (enrols, adds, replaces, removes) and writes a byte to a pipe after each call that returned.
+It is killed with SIGKILL at a random instant. The store must then hold what the acknowledged calls made of it, or that
+and the one call that was under way, wholly. With a KEY (hexadecimal, or empty) the child also encrypts the store anew
+now and then. Prints one JSON object: kills, acknowledged calls, calls that were done but not acknowledged, users.
 """
 
 from __future__ import annotations

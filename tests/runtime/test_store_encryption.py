@@ -71,9 +71,7 @@ def test_an_encrypted_store_does_what_another_does(make: Callable[..., TemplateS
     assert store.check().findings == ()
 
 
-def test_neither_names_nor_templates_can_be_read_from_the_files(
-    make: Callable[..., TemplateStore], path: Path
-) -> None:
+def test_neither_names_nor_templates_can_be_read_from_the_files(make: Callable[..., TemplateStore], path: Path) -> None:
     store = make()
     store.add(NAME, vectors(3), MINE)
     found = bytes_of(path)
@@ -133,9 +131,7 @@ def swap(path: Path, statement: str) -> None:
     ],
     ids=["blob", "owner", "identity", "zeros", "short", "name", "no name"],
 )
-def test_what_was_moved_or_altered_is_noticed(
-    make: Callable[..., TemplateStore], path: Path, statement: str
-) -> None:
+def test_what_was_moved_or_altered_is_noticed(make: Callable[..., TemplateStore], path: Path, statement: str) -> None:
     store = make()
     store.add(NAME, vectors(1), MINE)
     store.add("bob", vectors(1, 1), MINE)
@@ -269,5 +265,7 @@ def test_a_template_fits_its_user_and_identity_alone(handle: str, identity: str,
 
 
 def test_the_handle_says_nothing_without_the_key() -> None:
-    handles = {codec.handle(NAME) for codec in (*CODECS, Sealed(ANOTHER_KEY, b"i" * 16, ""), Sealed(KEY, b"j" * 16, ""))}
+    handles = {
+        codec.handle(NAME) for codec in (*CODECS, Sealed(ANOTHER_KEY, b"i" * 16, ""), Sealed(KEY, b"j" * 16, ""))
+    }
     assert len(handles) == 4

@@ -131,7 +131,7 @@ def test_a_system_without_keyring_says_so() -> None:
     keyring.set_keyring(keyring.backends.fail.Keyring())
     try:
         for call in (read_key, make_key):
-            with pytest.raises(StoreKeyError, match="cannot be used .*; keep the key in a file: file:PATH"):
+            with pytest.raises(StoreKeyError, match=r"cannot be used .*; keep the key in a file: file:PATH"):
                 call("keyring:kiosk")
     finally:
         keyring.set_keyring(before)

@@ -25,10 +25,10 @@ class StoreCheck:
 
 def audit(view: View) -> StoreCheck:
     """Check SQLite's structure, that rows belong together, and that every user's templates can be read."""
-    users = view.database.execute("SELECT id, handle, sealed_name, identity FROM users ORDER BY id")
     counts, findings = [0, 0], [*_structure(view.database)]
     sizes: dict[str, int] = {}
     try:
+        users = view.database.execute("SELECT id, handle, sealed_name, identity FROM users ORDER BY id")
         for user in users:
             counts[0] += 1
             counts[1] += _read_user(view, user, sizes, findings)
@@ -53,8 +53,8 @@ def _read_user(view: View, user: tuple[int, str, bytes | None, str], sizes: dict
     id, handle, sealed, identity = user
     rows = view.database.execute("SELECT vector FROM templates WHERE user = ? ORDER BY id", (id,)).fetchall()
     try:
-        name = view.codec.open_name(handle, sealed)
-        vectors = view.matrix([view.codec.open(blob, handle, identity) for (blob,) in rows])
+        name = view.name_of(handle, sealed)
+        vectors = view.matrix([view.vector_of(blob, handle, identity) for (blob,) in rows])
     except StoreError as error:
         findings.append(f"User {id}: {error}")
         return len(rows)

@@ -58,9 +58,19 @@ class Session:
             self._cache.popitem(last=False)
 
     @contextmanager
-    def transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
-        """Everything inside as of one moment; what is written is committed as a whole, or not at all."""
-        self.database.execute(f"BEGIN {kind}")
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Everything read inside as of one moment."""
+        self.database.execute("BEGIN")
+        try:
+            yield self.database
+        finally:
+            if self.database.in_transaction:
+                self.database.execute("ROLLBACK")  # never fails in a damaged file, as COMMIT does
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """What is written inside is committed as a whole, or not at all; nobody else writes meanwhile."""
+        self.database.execute("BEGIN IMMEDIATE")
         try:
             yield self.database
             self.database.execute("COMMIT")

@@ -39,7 +39,7 @@ def prepare(connections: Connections, key: bytes | None) -> None:
             return
         if version == 0:
             session.database.execute("PRAGMA journal_mode = WAL").fetchone()
-        with session.transaction("IMMEDIATE") as database:
+        with session.change() as database:
             if upgrade(database, connections.name) == 0 and key is not None:
                 check = new_codec(database, key, connections.name).key_check
                 database.execute("UPDATE store SET key_check = ?", (check,))
@@ -103,7 +103,7 @@ def store_facts(path: str | os.PathLike[str], *, busy_timeout_ms: int = 2000) ->
     connections = Connections(file, busy_timeout_ms)
     try:
         prepare(connections, None)
-        with connections.reading() as session, session.transaction("DEFERRED") as database:
+        with connections.reading() as session, session.snapshot() as database:
             return _facts(database, file)
     finally:
         connections.close()

@@ -128,7 +128,7 @@ class TemplateStore:
         with self._connections.reading() as session:
             found = session.cached(user)
             if found is None:
-                with session.transaction("DEFERRED") as database:
+                with session.snapshot() as database:
                     found = self._view_of(database).templates(user)
                 session.keep(user, found)
         known, vectors = found
@@ -280,13 +280,13 @@ class TemplateStore:
 
     @contextmanager
     def _view(self) -> Iterator[View]:
-        with self._connections.reading() as session, session.transaction("DEFERRED") as database:
+        with self._connections.reading() as session, session.snapshot() as database:
             yield self._view_of(database)
 
     @contextmanager
     def _change(self, *, erases: bool = False) -> Iterator[Change]:
         """Commit everything done inside, or nothing."""
-        with self._connections.writing() as session, session.transaction("IMMEDIATE") as database:
+        with self._connections.writing() as session, session.change() as database:
             change = Change(database, self._codec(database), self.name)
             yield change
             change.changed(erases=erases)

@@ -41,7 +41,7 @@ class View:
             "SELECT handle, sealed_name, count(*), identity, users.created FROM users"
             " JOIN templates ON users.id = user GROUP BY users.id"
         )
-        found = [StoredUser(self.codec.open_name(handle, sealed), *facts) for handle, sealed, *facts in rows]
+        found = [StoredUser(self.name_of(handle, sealed), *facts) for handle, sealed, *facts in rows]
         return sorted(found, key=lambda one: one.name)
 
     def templates(self, user: str) -> tuple[str, Vectors]:
@@ -54,7 +54,7 @@ class View:
         ).fetchall()
         if not rows:
             raise unknown(self.store, user)
-        return rows[0][0], self.matrix([self.codec.open(blob, handle, identity) for identity, blob in rows])
+        return rows[0][0], self.matrix([self.vector_of(blob, handle, identity) for identity, blob in rows])
 
     def chunk(self, identity: str, after: int = 0, limit: int = -1) -> tuple[Gallery, int] | None:
         """Users in the order of their ids, at most `limit`, from the first behind `after` on, and the last one's id.
@@ -71,9 +71,9 @@ class View:
             "SELECT user, vector FROM templates WHERE user BETWEEN ? AND ? ORDER BY user, id",
             (users[0][0], users[-1][0]),
         ).fetchall()
-        vectors = self.matrix([self.codec.open(blob, handles[user], identity) for user, blob in rows])
+        vectors = self.matrix([self.vector_of(blob, handles.get(user), identity) for user, blob in rows])
         counts = Counter(user for user, _ in rows)
-        named = {id: self.codec.open_name(handle, sealed) for id, handle, sealed, _ in users if id in counts}
+        named = {id: self.name_of(handle, sealed) for id, handle, sealed, _ in users if id in counts}
         sizes = np.array([counts[id] for id in named], np.intp)
         return Gallery(tuple(named.values()), sizes, vectors), users[-1][0]
 
@@ -83,23 +83,37 @@ class View:
         for id, handle, sealed, identity, created in users:
             query = "SELECT vector, created FROM templates WHERE user = ? ORDER BY id"
             rows = self.database.execute(query, (id,)).fetchall()
-            vectors = self.matrix([self.codec.open(blob, handle, identity) for blob, _ in rows])
-            name = self.codec.open_name(handle, sealed)
+            vectors = self.matrix([self.vector_of(blob, handle, identity) for blob, _ in rows])
+            name = self.name_of(handle, sealed)
             yield StoredTemplates(name, identity, created, vectors, tuple(time for _, time in rows))
+
+    def name_of(self, handle: object, sealed: object) -> str:
+        """The name that a row of users is of; raises StoreError when it is damaged."""
+        if not isinstance(handle, str) or not isinstance(sealed, bytes | None):
+            raise self._damage("a name in it is none")
+        return self.codec.open_name(handle, sealed)
+
+    def vector_of(self, blob: object, handle: object, identity: object) -> bytes:
+        """The template that a row of templates holds; raises StoreError when it is damaged."""
+        # A flipped bit can turn the type of a column or the user that a row is of into another.
+        if not isinstance(blob, bytes) or not isinstance(handle, str) or not isinstance(identity, str):
+            raise self._damage("a template in it is none")
+        return self.codec.open(blob, handle, identity)
 
     def matrix(self, blobs: Sequence[bytes]) -> Vectors:
         """Templates float32 [K, D], read-only, of their bytes."""
         lengths = {len(blob) for blob in blobs}
         if len(lengths) > 1 or any(length == 0 or length % 4 for length in lengths):
-            raise StoreError(f"{self.store} is damaged: its templates differ in size; restore it or enrol again.")
+            raise self._damage("its templates differ in size")
         return (
             np.frombuffer(b"".join(blobs), "<f4").astype(np.float32, copy=False).reshape(len(blobs), -1 if blobs else 0)
         )
 
+    def _damage(self, what: str) -> StoreError:
+        return StoreError(f"{self.store} is damaged: {what}; restore it from a backup or enrol again.")
+
     def _require_identity(self, users: Sequence[tuple[int, str, bytes | None, str]], identity: str) -> None:
-        others = {
-            self.codec.open_name(handle, sealed): known for _, handle, sealed, known in users if known != identity
-        }
+        others = {self.name_of(handle, sealed): known for _, handle, sealed, known in users if known != identity}
         if others:
             names = sorted(others)
             raise mismatch(self.store, names, others[names[0]], identity)
@@ -142,13 +156,13 @@ class Change(View):
         """Store everything by another codec."""
         users = self.database.execute("SELECT id, handle, sealed_name, identity FROM users").fetchall()
         for id, handle, sealed, identity in users:
-            name = self.codec.open_name(handle, sealed)
+            name = self.name_of(handle, sealed)
             new, new_sealed = codec.handle(name), codec.seal_name(name)
             self.database.execute("UPDATE users SET handle = ?, sealed_name = ? WHERE id = ?", (new, new_sealed, id))
             rows = self.database.execute("SELECT id, vector FROM templates WHERE user = ?", (id,)).fetchall()
             self.database.executemany(
                 "UPDATE templates SET vector = ? WHERE id = ?",
-                [(codec.seal(self.codec.open(blob, handle, identity), new, identity), row) for row, blob in rows],
+                [(codec.seal(self.vector_of(blob, handle, identity), new, identity), row) for row, blob in rows],
             )
         self.database.execute("UPDATE store SET key_check = ?", (codec.key_check,))
         self.codec = codec
@@ -174,7 +188,7 @@ class Change(View):
         ).fetchone()
         if found is None:
             return
-        size = len(self.codec.open(found[1], found[0], new.identity)) // 4
+        size = len(self.vector_of(found[1], found[0], new.identity)) // 4
         if size != new.vectors.shape[1]:
             raise StoreError(
                 f"Templates of {new.name!r} have {new.vectors.shape[1]} values, but those in {self.store} that "
