@@ -77,27 +77,35 @@ def child(path: str, key: bytes | str, model: Model, seed: int, pipe: int) -> No
             model = apply(model, call)
 
 
-def run_and_kill(path: str, key: bytes | str, model: Model, seed: int) -> int:
-    """How many calls a child acknowledged before it was killed."""
+def run_and_kill(path: str, key: bytes | str, model: Model, seed: int, pace: float) -> tuple[int, float]:
+    """How many calls a child acknowledged before it was killed, and seconds that one took it.
+
+    It is killed somewhere in the time of two calls, `pace` seconds each as the child before it had, after up to three
+    were acknowledged; or one time in four while it opens the store.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             child(path, key, model, seed, writing)
-            time.sleep(60)  # it is killed, never ends
+            time.sleep(600)  # it is killed, never ends
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(1)
     os.close(writing)
+    draw = random.Random(seed)
     with os.fdopen(reading, "rb", buffering=0) as acknowledged:
-        # At any instant of its changes, or one time in four of its opening.
-        opened = len(acknowledged.read(1)) if seed % 4 else 0
-        time.sleep(random.Random(seed).uniform(0, 0.08))
+        awaited = 1 + draw.randrange(4) if seed % 4 else 0
+        start = time.monotonic()
+        for _ in range(awaited):
+            acknowledged.read(1)
+        pace = (time.monotonic() - start) / awaited if awaited else pace
+        time.sleep(draw.uniform(0, 2 * pace))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         assert os.WIFSIGNALED(status), f"the child of seed {seed} failed before it was killed"
-        return max(0, opened + len(acknowledged.read()) - 1)
+        return max(0, awaited + len(acknowledged.read()) - 1), pace
 
 
 def content(path: str, key: bytes | str) -> tuple[dict[str, list[bytes]], tuple[str, ...]]:
@@ -117,8 +125,9 @@ def main(path: str, kills: int, key: bytes, seed: int) -> dict[str, int]:
     model: Model = {}
     rows: dict[int, bytes] = {}
     totals = {"kills": 0, "acknowledged": 0, "done_unacknowledged": 0}
+    pace = 0.01
     for round_ in range(seed, seed + kills):
-        count = run_and_kill(path, key or "", model, round_)
+        count, pace = run_and_kill(path, key or "", model, round_, pace)
         calls = plan(model, round_)
         for call in calls[:count]:
             model = apply(model, call)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sigedge_runtime.store import TemplateStore
@@ -40,7 +42,7 @@ def test_a_few_kills_lose_nothing(repository: Path, tmp_path: Path, key: str) ->
 def test_hundreds_of_kills_lose_nothing(repository: Path, tmp_path: Path, key: str, kills: int) -> None:
     found = kill_and_compare(repository, tmp_path / "templates.db", kills, key, 1)
     assert found["kills"] == kills and found["users"] > 0
-    assert found["acknowledged"] > kills / 4, "the kills must not all come before the first change"
+    assert found["acknowledged"] > kills, "the kills must not all come before the first change"
     assert found["done_unacknowledged"] > 0, "some must come between the commit and its acknowledgement"
 
 
@@ -48,8 +50,6 @@ def test_the_comparison_notices_a_loss(repository: Path, tmp_path: Path) -> None
     """The driver's model begins empty, so a store that holds something already is one that differs."""
     path = tmp_path / "templates.db"
     with TemplateStore(path) as store:
-        import numpy as np
-
         store.add("eve", np.ones((1, 300), np.float32), "tiny:abababababab:tiny-int8-tflite:0123456789ab")
     with pytest.raises(AssertionError, match="the store holds neither"):
         kill_and_compare(repository, path, 1, "", 9001)
@@ -66,10 +66,6 @@ def test_a_commit_waits_for_the_disc(tmp_path: Path) -> None:
 
 def test_a_log_without_its_index_is_recovered(tmp_path: Path) -> None:
     """As after a power cut: the file and the log are there, the shared memory is not."""
-    import shutil
-
-    import numpy as np
-
     path, copy = tmp_path / "templates.db", tmp_path / "copy" / "templates.db"
     copy.parent.mkdir()
     with TemplateStore(path) as store:
@@ -82,8 +78,6 @@ def test_a_log_without_its_index_is_recovered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 100, 4000])
 def test_a_torn_end_of_the_log_is_left_out_as_a_whole(tmp_path: Path, cut: int) -> None:
-    import numpy as np
-
     path, copy = tmp_path / "templates.db", tmp_path / "copy" / "templates.db"
     copy.parent.mkdir()
     with TemplateStore(path) as store:

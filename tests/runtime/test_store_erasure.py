@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sigedge_runtime.errors import ErasurePendingError
-from sigedge_runtime.store import TemplateStore, store_facts
+from sigedge_runtime.store import TemplateStore, store_facts, templates
 
 MINE = "tiny:abababababab:tiny-int8-tflite:0123456789ab"
 
@@ -123,7 +123,7 @@ def test_what_a_killed_process_left_is_erased_when_the_store_is_next_opened(
     store, other = TemplateStore(path), TemplateStore(path)
     store.add("ada", vectors(3), MINE)
     with monkeypatch.context() as patch:  # killed between commit and erasure; `other` keeps the log alive
-        patch.setattr(TemplateStore, "_erase", lambda self: True)
+        patch.setattr(templates, "empty_log", lambda connections: True)
         store.remove("ada")
     store.close()
     assert holds(path, vectors(3)) and store_facts(path).erasure_pending

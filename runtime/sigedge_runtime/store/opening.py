@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from sigedge_runtime.errors import StoreError, StoreKeyError
+from sigedge_runtime.errors import StoreError, StoreKeyError, StoreLockedError
 from sigedge_runtime.store.codec import KEY_BYTES, Codec, Plain, Sealed
 from sigedge_runtime.store.connections import Connections
 from sigedge_runtime.store.keys import KEY_VARIABLE, chosen_source, read_key
@@ -74,20 +74,25 @@ def new_codec(database: sqlite3.Connection, key: bytes, name: str) -> Sealed:
     return Sealed(key, database.execute("SELECT id FROM store").fetchone()[0], name)
 
 
-def empty_log(database: sqlite3.Connection) -> bool:
+def empty_log(connections: Connections) -> bool:
     """Bring everything from the log to the file and truncate the log, if it may hold what was deleted.
 
     Returns:
-        False when somebody reads what the log holds; it is then tried again when the store is next opened.
+        False when somebody reads what the log holds, or writes; it is tried again when the store is next opened.
     """
-    (pending,) = database.execute("SELECT erasure_pending FROM store").fetchone()
-    if not pending:
-        return True
-    if database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+    try:
+        with connections.writing() as session:
+            (pending,) = session.database.execute("SELECT erasure_pending FROM store").fetchone()
+            if not pending:
+                return True
+            if session.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return False
+            # Another process may have deleted more meanwhile: that is not done.
+            query = "UPDATE store SET erasure_pending = 0 WHERE erasure_pending = ?"
+            session.database.execute(query, (pending,))
+            return True
+    except StoreLockedError:
         return False
-    # Another process may have deleted more meanwhile: that is not done.
-    database.execute("UPDATE store SET erasure_pending = 0 WHERE erasure_pending = ?", (pending,))
-    return True
 
 
 def store_facts(path: str | os.PathLike[str], *, busy_timeout_ms: int = 2000) -> StoreFacts:

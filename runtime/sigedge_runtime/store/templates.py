@@ -7,12 +7,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sigedge_runtime.errors import ErasurePendingError, StoreKeyError, StoreLockedError, UnknownUserError
+from sigedge_runtime.errors import ErasurePendingError, StoreKeyError, UnknownUserError
 from sigedge_runtime.store.audit import StoreCheck, audit
 from sigedge_runtime.store.backup import back_up
 from sigedge_runtime.store.codec import Codec
@@ -52,12 +51,13 @@ class TemplateStore:
         """
         raw = None if path is None else require_key(key)
         self._connections = Connections(None if path is None else Path(path), busy_timeout_ms)
+        self.name = self._connections.name
         try:
             prepare(self._connections, raw)
             codec = open_codec(self._connections, raw)
             # By what the file holds to tell the key, so that a file whose key another process changed is noticed.
             self._codecs: dict[bytes | None, Codec] = {codec.key_check: codec}
-            self._erase()  # what a process left that was stopped before it was done
+            empty_log(self._connections)  # what a process left that was stopped before it was done
         except BaseException:
             self._connections.close()
             raise
@@ -90,7 +90,7 @@ class TemplateStore:
         with self._change(erases=True) as change:
             change.delete(user)
             count = change.insert(new)
-        self._erase()
+        empty_log(self._connections)
         return count
 
     def remove(self, user: str) -> int:
@@ -191,7 +191,7 @@ class TemplateStore:
         with self._change(erases=existing == "replace") as change:
             merged = merge(change, users, existing)
         if existing == "replace":
-            self._erase()
+            empty_log(self._connections)
         return merged
 
     def revision(self) -> str:
@@ -202,11 +202,6 @@ class TemplateStore:
         with self._connections.reading() as session:
             found: str = session.database.execute("SELECT lower(hex(revision)) FROM store").fetchone()[0]
             return found
-
-    @property
-    def name(self) -> str:
-        """The path, or that the store is in memory; for sentences."""
-        return self._connections.name
 
     @property
     def encrypted(self) -> bool:
@@ -269,13 +264,9 @@ class TemplateStore:
         self._connections.close()
 
     def __enter__(self) -> TemplateStore:
-        """Return the store itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the store."""
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @contextmanager
@@ -302,16 +293,8 @@ class TemplateStore:
         return codec
 
     def _require_erased(self, done: str) -> None:
-        if not self._erase():
+        if not empty_log(self._connections):
             raise ErasurePendingError(
                 f"{done}, but the log of {self.name} still holds the bytes, for somebody reads the store just now; "
                 "run `sigedge store purge`, or open the store again, when nobody does."
             )
-
-    def _erase(self) -> bool:
-        """Bring everything from the log to the file, where what was deleted is overwritten, and empty the log."""
-        try:
-            with self._connections.writing() as session:
-                return empty_log(session.database)
-        except StoreLockedError:
-            return False
