@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/store_latency.py [USERS [REPEATS [OUT]]]
 
-A store of USERS (default 100,000) synthetic users with five templates of 320 values each. Timed: the templates of a user
+A store of USERS (default 100,000) synthetic users with five templates of 320 values each. Timed: a user's templates
 read for the first time and again, an enrolment of five, a removal, the revision, the gallery as a whole and in parts.
 """
 
