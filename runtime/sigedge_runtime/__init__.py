@@ -18,12 +18,14 @@ from sigedge_runtime.errors import (
     BundleIntegrityError,
     EngineError,
     EngineUnavailableError,
+    ErasurePendingError,
     ImageError,
     QualityError,
     SelftestError,
     SigedgeError,
     SigningError,
     StoreError,
+    StoreKeyError,
     StoreLockedError,
     TemplateMismatchError,
     UnknownUserError,
@@ -33,7 +35,7 @@ from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.preprocessing import Harmonised, PreprocessSpec, harmonise
 from sigedge_runtime.quality import Quality, QualityIssue
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Timings, Verdict
-from sigedge_runtime.store import StoredUser, TemplateStore
+from sigedge_runtime.store import Gallery, StoredUser, TemplateStore
 from sigedge_runtime.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ __all__ = [
     "EngineError",
     "EngineUnavailableError",
     "Enrolment",
+    "ErasurePendingError",
+    "Gallery",
     "Guidance",
     "Harmonised",
     "Identification",
@@ -70,6 +74,7 @@ __all__ = [
     "SigedgeError",
     "SigningError",
     "StoreError",
+    "StoreKeyError",
     "StoreLockedError",
     "StoredUser",
     "TemplateMismatchError",

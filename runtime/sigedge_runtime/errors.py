@@ -12,6 +12,8 @@
     ├── StoreError                 the template store failed
     │   ├── UnknownUserError
     │   ├── StoreLockedError
+    │   ├── StoreKeyError          the key of an encrypted store is missing, wrong or unusable
+    │   ├── ErasurePendingError    a user is removed, but the log still holds the bytes
     │   └── TemplateMismatchError  templates of another model or precision
     ├── DataError                  a data set, index or split is unusable
     ├── RecipeError                a training recipe or configuration is invalid
@@ -80,6 +82,14 @@ class UnknownUserError(StoreError):
 
 class StoreLockedError(StoreError):
     """Another process holds the template store's lock."""
+
+
+class StoreKeyError(StoreError):
+    """The key of an encrypted template store is missing, wrong or cannot be used."""
+
+
+class ErasurePendingError(StoreError):
+    """What was removed is gone from the store, but its write-ahead log cannot be emptied yet."""
 
 
 class TemplateMismatchError(StoreError):

@@ -74,6 +74,7 @@ class Verifier:
         engine: str = "auto",
         precision: str | None = None,
         store: str | os.PathLike[str] | TemplateStore | None = None,
+        store_key: str | bytes | None = None,
         operating_point: str | None = None,
         threads: int | None = 1,
         selftest: bool | None = None,
@@ -85,6 +86,8 @@ class Verifier:
             engine: name of an engine (`engines.names()`), or ``auto`` for the one that is fastest here.
             precision: ``int8``, ``float16`` or ``float32``; default: the best artefact that the engine runs.
             store: SQLite file of the templates, or an open store, which stays open; default: in memory.
+            store_key: where the key of that file is, ``file:PATH``, ``keyring:NAME`` or ``env:NAME``, or the key
+                itself; default: what the variable SIGEDGE_STORE_KEY names, if it is set.
             operating_point: name of a threshold of the bundle; default: the bundle's default.
             threads: CPU threads of the engine; None takes as many as are fastest here.
             selftest: True replays the golden vectors; None does so unless they passed before on this machine with the
@@ -94,6 +97,7 @@ class Verifier:
             BundleError: the bundle is not intact, or lacks the precision or the operating point.
             EngineError: no engine runs the artefact, or it fails.
             SelftestError: this device does not decide as the reference does.
+            StoreKeyError: the store's key is missing or wrong.
             StoreError: the store cannot be opened.
         """
         with ExitStack() as stack:
@@ -102,7 +106,7 @@ class Verifier:
             running = open_best(opened, engine, precision, threads)
             stack.callback(running.close)
             require_selftest(opened, running, selftest)
-            templates = store if isinstance(store, TemplateStore) else TemplateStore(store)
+            templates = store if isinstance(store, TemplateStore) else TemplateStore(store, key=store_key)
             if templates is not store:
                 stack.callback(templates.close)
             return cls(opened, running, templates, point, stack.pop_all())

@@ -16,6 +16,7 @@ from sigedge.cli.types import (
     BundleOption,
     EngineOption,
     JsonOption,
+    KeyOption,
     PrecisionOption,
     StoreOption,
     thread_count,
@@ -30,6 +31,7 @@ def enroll(
     ],
     user: Annotated[str, typer.Option("--user", help="Name to enrol under.", show_default=False)],
     store: StoreOption,
+    key: KeyOption = None,
     bundle: BundleOption = None,
     engine: EngineOption = "auto",
     precision: PrecisionOption = None,
@@ -49,7 +51,7 @@ def enroll(
     with Verifier.open(bundle, engine=engine, precision=precision, threads=count) as verifier:
         embeddings = [verifier.embed(path) for path in paths]
         decision, point = verifier.manifest.verification, verifier.operating_point
-    with closing(TemplateStore(store)) as templates:
+    with closing(TemplateStore(store, key=key)) as templates:
         names = [str(path) for path in paths]
         enrolment = enrol(templates, user, embeddings, decision, point, names=names, replace=replace)
     output = Output(json)

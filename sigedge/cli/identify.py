@@ -15,6 +15,7 @@ from sigedge.cli.types import (
     BundleOption,
     EngineOption,
     JsonOption,
+    KeyOption,
     OperatingPointOption,
     PrecisionOption,
     StoreOption,
@@ -26,6 +27,7 @@ from sigedge.cli.types import (
 def identify(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The signature in question.", show_default=False)],
     store: StoreOption,
+    key: KeyOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of candidates to show.")] = 5,
     bundle: BundleOption = None,
     engine: EngineOption = "auto",
@@ -44,6 +46,7 @@ def identify(
         engine=engine,
         precision=precision,
         store=store,
+        store_key=key,
         operating_point=operating_point,
         threads=count,
     ) as verifier:

@@ -47,6 +47,7 @@ def _parser() -> _Parser:
     parser.add_argument("image", type=Path)
     parser.add_argument("--user")
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--key")
     parser.add_argument("--reference", "-r", type=Path, action="append")
     parser.add_argument("--bundle", "-b", type=Path)
     parser.add_argument("--engine", default="auto")

@@ -25,6 +25,7 @@ from sigedge.cli import (
     report,
     selftest,
     serve,
+    store,
     synth,
     train,
     verify,
@@ -70,6 +71,7 @@ app.command(rich_help_panel=WORKSTATION)(synth.synth)
 app.add_typer(data.app, name="data", rich_help_panel=WORKSTATION)
 app.command(rich_help_panel=WORKSTATION)(demo.demo)
 app.add_typer(bundle.app, name="bundle", rich_help_panel=DEVICE)
+app.add_typer(store.app, name="store", rich_help_panel=DEVICE)
 app.command("build-engine", rich_help_panel=DEVICE)(build_engine.build_engine)
 app.command(rich_help_panel=DEVICE)(engines.engines)
 app.command(rich_help_panel=DEVICE)(enroll.enroll)

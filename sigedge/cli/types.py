@@ -46,6 +46,15 @@ AutoThreadsOption = Annotated[
     typer.Option("--threads", metavar="N|auto", help="Threads of the inference engine; auto: as many as are fastest."),
 ]
 StoreOption = Annotated[Path, typer.Option("--store", help="SQLite file of the enrolled templates.")]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="KEYSOURCE",
+        help="Key of an encrypted store: file:PATH, keyring:NAME or env:NAME.",
+        show_default="$SIGEDGE_STORE_KEY",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything drawn at random.")]
 RealIndexOption = Annotated[
     Path | None,

@@ -21,6 +21,7 @@ class Request:
     image: Path
     user: str | None = None
     store: Path | None = None
+    key: str | None = None
     reference: list[Path] | None = None
     bundle: Path | None = None
     engine: str = "auto"
@@ -48,6 +49,7 @@ def decide(request: Request) -> int:
         engine=request.engine,
         precision=request.precision,
         store=request.store,
+        store_key=request.key,
         operating_point=request.operating_point,
         threads=request.threads,
     ) as verifier:

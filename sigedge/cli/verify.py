@@ -13,6 +13,7 @@ from sigedge.cli.types import (
     BundleOption,
     EngineOption,
     JsonOption,
+    KeyOption,
     OperatingPointOption,
     PrecisionOption,
     thread_count,
@@ -30,6 +31,7 @@ def verify(
         Path | None,
         typer.Option("--store", help="SQLite file of the enrolled templates.", show_default=False),
     ] = None,
+    key: KeyOption = None,
     reference: Annotated[
         list[Path] | None,
         typer.Option("--reference", "-r", help="Genuine signature (or folder) to compare with.", show_default=False),
@@ -44,7 +46,7 @@ def verify(
     """Compare IMAGE with an enrolled user, or with --reference images; exit code 0 accepted, 1 not accepted."""
     _check_usage(user, store, reference)
     count = thread_count(threads)
-    request = Request(image, user, store, reference, bundle, engine, precision, operating_point, count, json)
+    request = Request(image, user, store, key, reference, bundle, engine, precision, operating_point, count, json)
     if code := decide(request):
         raise typer.Exit(code)
 

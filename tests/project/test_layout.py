@@ -39,6 +39,8 @@ EXTRAS = {
     "export",
     "sign",
     "search",
+    "encrypt",
+    "keyring",
     "kiosk",
     "distributed",
     "fuzz",

@@ -23,7 +23,7 @@ from sigedge_runtime.errors import (
     TemplateMismatchError,
     UnknownUserError,
 )
-from sigedge_runtime.store import SCHEMA_VERSION, TemplateStore
+from sigedge_runtime.store import SCHEMA_VERSION, TemplateStore, opening
 
 Vectors = NDArray[np.float32]
 MINE = "tiny:abababababab:tiny-int8-tflite:0123456789ab"
@@ -219,14 +219,9 @@ def test_a_store_that_another_process_made_meanwhile_is_used(
     store: TemplateStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add("ada", vectors(1), MINE)
-    calls: list[str] = []
-    pragma = TemplateStore._pragma
-
-    def new_at_first(self: TemplateStore, name: str) -> int:
-        calls.append(name)
-        return 0 if len(calls) == 1 else pragma(self, name)
-
-    monkeypatch.setattr(TemplateStore, "_pragma", new_at_first)
+    version = opening.stored_version
+    monkeypatch.setattr(opening, "stored_version", lambda database, name: 0)
+    monkeypatch.setattr(opening, "upgrade", lambda database, name: version(database, name))
     second = TemplateStore(path)
     assert len(second.templates("ada", MINE)) == 1
     second.close()
