@@ -46,9 +46,9 @@ def contestants() -> list[Contestant]:
     ]
 
 
-def import_libraries() -> None:
-    """PyTorch."""
-    networks.import_libraries()
+def import_libraries(engine: str) -> None:
+    """What its engine needs."""
+    networks.import_libraries(engine)
 
 
 def open_runner(engine: str) -> Pipeline:
@@ -57,7 +57,7 @@ def open_runner(engine: str) -> Pipeline:
 
     spec = PreprocessSpec()
     shape = (1, 1, spec.canvas_height, spec.canvas_width)
-    return Pipeline(networks.canvas_of_sigedge, networks.network(mobilenet_v3_small(), engine, shape))
+    return Pipeline(networks.canvas_of_sigedge, networks.network(mobilenet_v3_small, engine, shape, "mobilenet"))
 
 
 def mobilenet_v3_small() -> Any:

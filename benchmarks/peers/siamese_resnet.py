@@ -32,9 +32,9 @@ def contestants() -> list[Contestant]:
     ]
 
 
-def import_libraries() -> None:
-    """PyTorch."""
-    networks.import_libraries()
+def import_libraries(engine: str) -> None:
+    """What its engine needs."""
+    networks.import_libraries(engine)
 
 
 def open_runner(engine: str) -> Pipeline:

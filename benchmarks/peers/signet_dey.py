@@ -41,22 +41,26 @@ def _contestant(size: str, engine: str) -> Contestant:
     )
 
 
-def import_libraries() -> None:
-    """PyTorch."""
-    networks.import_libraries()
+def import_libraries(size: str, engine: str) -> None:
+    """What its engine needs."""
+    networks.import_libraries(engine)
 
 
 def open_runner(size: str, engine: str) -> Pipeline:
     """The pipeline of either size."""
     if size == TRAINED:
         return networks.trained_pipeline("signet", engine)
+    return Pipeline(preprocess, networks.network(paper_size, engine, (1, 1, *INPUT), "signet-dey"))
+
+
+def paper_size() -> Any:
+    """Table 1 with all its channels, and no stride in the first layer; random weights."""
     import torch
 
     from sigedge_models import create
 
     torch.manual_seed(0)
-    module = create("signet", width=1.0, stride=1, canvas_height=INPUT[0], canvas_width=INPUT[1])
-    return Pipeline(preprocess, networks.network(module, engine, (1, 1, *INPUT)))
+    return create("signet", width=1.0, stride=1, canvas_height=INPUT[0], canvas_width=INPUT[1])
 
 
 def preprocess(image: Any) -> Any:

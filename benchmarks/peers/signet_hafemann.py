@@ -50,16 +50,16 @@ def _contestant(library: str, engine: str) -> Contestant:
     )
 
 
-def import_libraries() -> None:
-    """PyTorch, and scipy for the preprocessing."""
+def import_libraries(library: str, engine: str) -> None:
+    """What its engine needs."""
     import scipy.ndimage  # noqa: F401
 
-    networks.import_libraries()
+    networks.import_libraries(engine)
 
 
 def open_runner(library: str, engine: str) -> Pipeline:
     """The pipeline with random weights."""
-    network = networks.network(signet(), engine, (1, 1, *CROPPED))
+    network = networks.network(signet, engine, (1, 1, *CROPPED), "signet-hafemann")
     return Pipeline(preprocess_scipy if library == SCIPY else preprocess_opencv, network)
 
 

@@ -2,7 +2,7 @@
 
 A contestant names a *maker*, a Python file or module with two functions, so that whoever is measured is a small file:
 
-    import_libraries() -> None              imports what a device would import
+    import_libraries(**arguments) -> None   imports what a device would import
     open_runner(**arguments) -> Runner      loads the model
 
 Nothing heavy is imported here: `worker` imports this before its clock runs.
@@ -37,7 +37,7 @@ class Contestant:
         name: unique in a run.
         kind: `OURS`, `PEER` or `FLOOR`.
         maker: module name, or path of a Python file.
-        arguments: of the maker's `open_runner`, plain JSON values.
+        arguments: of the maker's functions, plain JSON values.
         threads: threads that its inference may use; it is pinned to as many processors.
         facts: what the result file says of it: artefact, engine, precision, weights and the like.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sigedge_runtime.manifest import Artifact
 
 
-def import_libraries() -> None:
+def import_libraries(**_: object) -> None:
     """What a device imports."""
     import sigedge_runtime  # noqa: F401
 

@@ -27,6 +27,7 @@ from sigedge_runtime.errors import EngineError, EngineUnavailableError
 __all__ = ["BenchOptions", "measure_bundle"]
 
 FORMAT_VERSION = 2
+OTHERS = 1 / 3
 
 
 def measure_bundle(bundle: Path | None, options: BenchOptions | None = None) -> dict[str, Any]:
@@ -55,10 +56,10 @@ def measure_bundle(bundle: Path | None, options: BenchOptions | None = None) -> 
         folder, best = Path(name), flagship(ours)
         images = _images(folder, options)
         with Tegrastats() as board:
-            members, not_run = _side_by_side([*ours, floor_of(best), *peers], images, folder, options)
+            members, not_run = _side_by_side([*ours, floor_of(best), *peers], best, images, folder, options)
             many = throughput(best, images, folder, options)
             firsts = first_verdicts(best, peers, images, folder, options)
-        model = opened.manifest.model
+        model, zipped = opened.manifest.model, zipped_size(opened, best)
         return {
             "format_version": FORMAT_VERSION,
             "device_id": options.device_id,
@@ -69,14 +70,14 @@ def measure_bundle(bundle: Path | None, options: BenchOptions | None = None) -> 
             "protocol": _protocol(options),
             "energy": board.energy(),
             "board": board.summary(),
-            "bundle_zipped": zipped_size(opened.root),
+            "bundle_zipped": zipped,
             "runs": [row(member) for member in members if member.contestant.kind == OURS],
             "floors": [row(member) for member in members if member.contestant.kind == FLOOR],
             "peers": [row(member) for member in members if member.contestant.kind == PEER],
             "not_run": not_run,
             "throughput": many,
             "first_verdict_ms": firsts,
-            "figures": figures(members, best, many, firsts, zipped_size(opened.root)),
+            "figures": figures(members, best, many, firsts, zipped),
         }
 
 
@@ -101,7 +102,7 @@ def _protocol(options: BenchOptions) -> dict[str, Any]:
 
 
 def _side_by_side(
-    contestants: Sequence[Contestant], images: Images, folder: Path, options: BenchOptions
+    contestants: Sequence[Contestant], best: Contestant, images: Images, folder: Path, options: BenchOptions
 ) -> tuple[list[Member], list[dict[str, str]]]:
     """All that ran, measured and ended; and which peers did not run and why.
 
@@ -119,7 +120,7 @@ def _side_by_side(
                     raise needed(contestant, error) from error
                 not_run.append({"contestant": contestant.name, "reason": str(error)})
         try:
-            _take_turns(members, options)
+            _take_turns(members, best, options)
         except MemberError as error:
             raise EngineError(
                 f"A measuring process ended early ({error}); measure again with more free memory."
@@ -128,21 +129,31 @@ def _side_by_side(
 
 
 def _started(contestant: Contestant, images: Images, folder: Path, options: BenchOptions) -> Member:
-    """The process that stays, after those that only measure cold starts: several of ours, of others none."""
+    """The process that stays, after others that end at once.
+
+    Several of ours, to measure cold starts; one of a peer, which exports or compiles for the one that stays.
+    """
     several = contestant.kind == OURS and contestant.facts["source"] == MEMORY
     earlier = []
-    for _ in range(options.cold_starts - 1 if several else 0):
+    for _ in range(options.cold_starts - 1 if several else contestant.kind == PEER):
         with Member(contestant, images, folder, serve=False) as member:
-            earlier += member.cold_starts
+            earlier += member.cold_starts if several else []
     member = Member(contestant, images, folder)
     member.cold_starts = [*earlier, *member.cold_starts]
     return member
 
 
-def _take_turns(members: Sequence[Member], options: BenchOptions) -> None:
+def _take_turns(members: Sequence[Member], best: Contestant, options: BenchOptions) -> None:
     """Find out how long a turn of each may be, then take turns, then let them tell what they end with."""
     rounds = min(options.rounds, options.repeats)
-    counts = [block(member.probe(), options.repeats, rounds, options.longest_turn_ms) for member in members]
+    # The tail of the flagship needs thousands of verifications; for the median of others hundreds are plenty.
+    longest = [
+        options.longest_turn_ms * (1 if member.contestant == best or member.contestant.kind == FLOOR else OTHERS)
+        for member in members
+    ]
+    counts = [
+        block(member.probe(), options.repeats, rounds, limit) for member, limit in zip(members, longest, strict=True)
+    ]
     for order in track(list(orders(len(members), rounds)), "Taking turns"):
         for index in order:
             members[index].turn(counts[index], options.warm_up)

@@ -103,7 +103,7 @@ def main(job_file: str, enroll: bool) -> None:
     """Run the job: with `enroll` write the references down, else verify once."""
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     maker = load_maker(job["maker"])
-    maker.import_libraries()
+    maker.import_libraries(**job["arguments"])
     runner: Pipeline = maker.open_runner(**job["arguments"])
     import numpy as np
 

@@ -16,8 +16,10 @@ class BenchOptions:
         repeats: verifications timed for each contestant; fewer of one whose turns would get too long.
         rounds: turns that they are spread over.
         warm_up: verifications at the start of every turn that are not counted.
-        longest_turn_ms: a turn holds no more verifications than fit in it, but at least one.
-        cold_starts: fresh processes of each of our contestants; a peer starts once.
+        longest_turn_ms: a turn of the flagship or the floor holds no more verifications than fit in it, those of others
+            than fit in a third of it; at least one.
+        cold_starts: fresh processes of each of our contestants, and of each first verdict; a peer starts twice, and the
+            second time counts: it finds what it compiled or exported.
         references: enrolled templates that a query is matched with.
         queries: different images that are verified in turn.
         threads: threads of the inference engine; each number is measured.
@@ -32,9 +34,9 @@ class BenchOptions:
     """
 
     repeats: int = 5000
-    rounds: int = 100
+    rounds: int = 60
     warm_up: int = 1
-    longest_turn_ms: float = 100.0
+    longest_turn_ms: float = 120.0
     cold_starts: int = 5
     references: int = 10
     queries: int = 8

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 USER = "bench"
 
 
-def import_libraries() -> None:
+def import_libraries(**_: object) -> None:
     """What a device imports."""
     import sigedge_runtime  # noqa: F401
 

@@ -17,7 +17,7 @@ from sigedge.bench.options import BenchOptions
 from sigedge.bench.summary import ratio_of_medians, summarise
 from sigedge.bench.team import Images, Member, MemberError, needed, orders, processors
 from sigedge_runtime import Verifier
-from sigedge_runtime.bundle import zip_bundle
+from sigedge_runtime.bundle import Bundle, zip_bundle
 from sigedge_runtime.errors import EngineError
 
 BATCHES = 5
@@ -87,10 +87,12 @@ def first_verdicts(
     }
 
 
-def zipped_size(bundle: Path) -> int:
-    """Bytes of the bundle as the zip file that a device gets, its golden vectors in it."""
+def zipped_size(bundle: Bundle, best: Contestant) -> int:
+    """Bytes of the zip file that a device gets: golden vectors and card, and of the artefacts the flagship's alone."""
+    name = best.facts["artifact"]
+    others = sum(artifact.size for artifact in bundle.manifest.artifacts if artifact.name != name)
     with tempfile.TemporaryDirectory() as folder:
-        return zip_bundle(bundle, Path(folder) / "bundle.zip").stat().st_size
+        return zip_bundle(bundle.root, Path(folder) / "bundle.zip").stat().st_size - others
 
 
 def _our_command(best: Contestant, images: Images, query: Path, folder: Path) -> list[str]:

@@ -83,7 +83,7 @@ class Member:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(contestant.threads)},
+            env={**os.environ, "OMP_NUM_THREADS": str(contestant.threads), "SIGEDGE_BENCH_FOLDER": str(folder)},
         )
         try:
             parts = self._answer()

@@ -33,7 +33,7 @@ def main(job_file: str) -> None:
     pin(job["processors"])
     start = time.perf_counter()
     maker = load_maker(job["maker"])
-    maker.import_libraries()
+    maker.import_libraries(**job["arguments"])
     imported = time.perf_counter()
     runner: Runner = maker.open_runner(**job["arguments"])
     loaded = time.perf_counter()

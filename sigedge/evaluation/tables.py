@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sigedge.evaluation import (
     columns,
+    columns_bench,
     columns_cgan,
     columns_cleaner,
     columns_forger,
@@ -34,6 +35,7 @@ PAGES = ("*.md", "docs/**/*.md", "models/**/*.md", "benchmarks/**/*.md")
 NOTHING = "Not measured yet."
 TABLES = {
     **columns.TABLES,
+    **columns_bench.TABLES,
     **columns_cgan.TABLES,
     **columns_cleaner.TABLES,
     **columns_forger.TABLES,
