@@ -4,7 +4,8 @@ Usage: python benchmarks/profile_verification.py [BUNDLE] [--repeats N] [--out P
 
 The stages come from the verdicts; the calls of the preprocessing are recorded and timed one by one; the network is run
 bare. The floor is what its multiply-accumulates take at the fastest rate of an integer matrix product measured here,
-and its bytes at the bandwidth measured here. With --draw-only the picture is drawn from the result file that is there.
+and its bytes at the bandwidth of the cache that the largest operation fits into, also measured here. With --draw-only
+the picture is drawn from the result file that is there.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from sigedge.bench import costs
 from sigedge.bench.contestants import STAGES
 from sigedge.bench.floor import bare_call
 from sigedge.bench.images import synthetic_scans
-from sigedge.bench.recorder import record
+from sigedge.bench.recorder import Call, record
 from sigedge.bench.team import processors
 from sigedge.bench.worker import pin
 from sigedge.evaluation.results import provenance, read_result, write_result
@@ -46,7 +47,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "images" / "profile.png"
 INK, SOFT = "#1d2330", "#8a92a0"
 SHADES = {"decode": "#b9bfca", "preprocess": "#e3a07f", "infer": "#8fb1de", "match": "#9ccbb0", "rest": "#e6e3da"}
-LEAST_LABELLED = 0.035
+LEAST_LABELLED, LONGEST_LABEL = 0.018, 13
 
 Node = dict[str, Any]
 
@@ -83,11 +84,13 @@ def measure(bundle: Path | None, repeats: int) -> dict[str, Any]:
     scans = synthetic_scans(SEED, REFERENCES + 1)
     with Verifier.open(bundle, precision="int8", selftest=False) as verifier:
         verifier.enroll(USER, scans[:REFERENCES])
-        stages = time_stages(verifier, scans[-1], repeats)
-        calls = time_calls(scans[-1], verifier, repeats)
         artifact, engine = verifier.artifact, verifier.engine.name
-        path = verifier.bundle.path(artifact.file)
-        invoke = median_ms(bare_call(engine, artifact, str(path), 1), repeats)
+        path, spec = verifier.bundle.path(artifact.file), verifier.manifest.harmonisation
+        calls = record(lambda image: harmonise(image, spec), scans[-1])
+        bare = bare_call(engine, artifact, str(path), 1)
+        began, ran = time.perf_counter(), time.process_time()
+        stages, each, invoke = time_parts(verifier, scans[-1], calls, bare, repeats)
+        waited = max(0.0, 1 - (time.process_time() - ran) / (time.perf_counter() - began))
         model = verifier.manifest.model
         return {
             "format_version": FORMAT_VERSION,
@@ -98,48 +101,43 @@ def measure(bundle: Path | None, repeats: int) -> dict[str, Any]:
                 engine=f"{engine} {verifier.engine.version()}",
                 repeats=repeats,
                 affinity=processors(1),
+                waited=round(waited, 4),
             ),
-            "tree": tree(stages, calls, invoke),
+            "tree": tree(stages, [(call.name, spent) for call, spent in zip(calls, each, strict=True)], invoke),
             "floor": network_floor(path, engine, artifact.format, invoke),
             "functions": list(busiest_functions(verifier, scans[-1], repeats)),
         }
 
 
-def time_stages(verifier: Verifier, scan: Any, repeats: int) -> dict[str, float]:
-    """Median milliseconds of each stage and of the whole."""
-    found: dict[str, list[float]] = {name: [] for name in (*STAGES, "total")}
+def time_parts(
+    verifier: Verifier, scan: Any, calls: Sequence[Call], invoke: Callable[[], Any], repeats: int
+) -> tuple[dict[str, float], list[float], float]:
+    """Median milliseconds of each stage and the whole, of each recorded call, and of the bare network.
+
+    They take turns, so that what disturbs the machine for a while disturbs all of them.
+    """
+    stages: dict[str, list[float]] = {name: [] for name in (*STAGES, "total")}
+    each: list[list[float]] = []
+    bare: list[float] = []
     for index in range(-WARM_UP, repeats):
-        start = time.perf_counter()
-        timings = verifier.verify(USER, scan).timings
-        total = (time.perf_counter() - start) * 1e3
-        if index >= 0:
-            for name in STAGES:
-                found[name].append(getattr(timings, name))
-            found["total"].append(total)
-    return {name: float(np.median(times)) for name, times in found.items()}
+        total, timings = timed(lambda: verifier.verify(USER, scan).timings)
+        of_calls = [timed(call.function, *call.arguments, **call.keywords)[0] for call in calls]
+        alone, _ = timed(invoke)
+        if index < 0:
+            continue
+        for name, spent in {**timings.to_dict(), "total": total}.items():
+            stages[name].append(spent)
+        each.append(of_calls)
+        bare.append(alone)
+    medians = {name: float(np.median(times)) for name, times in stages.items()}
+    return medians, np.median(each, axis=0).tolist(), float(np.median(bare))
 
 
-def time_calls(scan: Any, verifier: Verifier, repeats: int) -> list[tuple[str, float]]:
-    """Name and median milliseconds of each OpenCV and numpy call of the preprocessing, in order."""
-    calls = record(lambda image: harmonise(image, verifier.manifest.harmonisation), scan)
-    times = np.empty((repeats, len(calls)))
-    for index in range(-WARM_UP, repeats):
-        for number, call in enumerate(calls):
-            start = time.perf_counter()
-            call.function(*call.arguments, **call.keywords)
-            times[max(0, index), number] = (time.perf_counter() - start) * 1e3
-    medians = np.median(times, axis=0)
-    return [(call.name, float(median)) for call, median in zip(calls, medians, strict=True)]
-
-
-def median_ms(run: Callable[[], Any], repeats: int) -> float:
-    times = []
-    for index in range(-WARM_UP, repeats):
-        start = time.perf_counter()
-        run()
-        if index >= 0:
-            times.append((time.perf_counter() - start) * 1e3)
-    return float(np.median(times))
+def timed(run: Callable[..., Any], *arguments: Any, **keywords: Any) -> tuple[float, Any]:
+    """Milliseconds of a call, and what it returned."""
+    start = time.perf_counter()
+    result = run(*arguments, **keywords)
+    return (time.perf_counter() - start) * 1e3, result
 
 
 def tree(stages: dict[str, float], calls: list[tuple[str, float]], invoke: float) -> Node:
@@ -177,7 +175,9 @@ def network_floor(path: Path, engine: str, file_format: str, invoke: float) -> d
     if file_format != "tflite":
         raise EngineError(f"The floor is worked out for TFLite files, not for {path.name}; install sigedge[litert].")
     operations = costs.tflite_operations(path, engine_class(engine).library())
-    rate, bandwidth = costs.int8_rate(), costs.memory_bandwidth()
+    # What one operation moves fits into a cache, and main memory would be no floor.
+    largest = max(one.weight_bytes + one.activation_bytes for one in operations)
+    rate, bandwidth = costs.int8_rate(), costs.memory_bandwidth(largest // 2)
     if rate is None:
         raise EngineError("No integer matrix product is installed to measure a rate with; install sigedge[export].")
     floor = costs.floor(operations, rate, bandwidth)
@@ -186,6 +186,7 @@ def network_floor(path: Path, engine: str, file_format: str, invoke: float) -> d
         "operations": len(operations),
         "giga_multiply_accumulates_a_second": round(rate / 1e9, 1),
         "gigabytes_a_second": round(bandwidth / 1e9, 1),
+        "largest_operation_bytes": largest,
         **{name: round(value, 4) for name, value in asdict(floor).items()},
         "invoke_ms": round(invoke, 4),
         "times_floor": round(invoke / floor.together_ms, 2),
@@ -209,7 +210,7 @@ def busiest_functions(verifier: Verifier, scan: Any, repeats: int) -> Iterator[d
 
 def draw(result: dict[str, Any], path: Path) -> None:
     """An icicle: each row is what the row above is made of, as wide as the time it takes."""
-    figure, axes = plt.subplots(figsize=(11, 3.1), dpi=110)
+    figure, axes = plt.subplots(figsize=(11, 4), dpi=110)
     whole = result["tree"]["ms"]
     _draw_node(axes, result["tree"], 0.0, 0, whole, "rest")
     floor = result["floor"]
@@ -233,10 +234,18 @@ def _draw_node(axes: Axes, item: Node, start: float, depth: int, whole: float, s
     if item["ms"] > LEAST_LABELLED * whole:
         upright = item["ms"] < 0.09 * whole
         text = item["name"].removeprefix("cv2.").removeprefix("numpy.")
-        label = text if upright else f"{text}\n{item['ms']:.2f}"
+        label = text[:LONGEST_LABEL] if upright else f"{text}\n{item['ms']:.2f}"
         middle = start + item["ms"] / 2
         axes.text(
-            middle, -depth, label, ha="center", va="center", fontsize=7, color=INK, rotation=90 if upright else 0, clip_on=True
+            middle,
+            -depth,
+            label,
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=INK,
+            rotation=90 if upright else 0,
+            clip_on=True,
         )
     for child in item["children"]:
         _draw_node(axes, child, start, depth + 1, whole, shade)

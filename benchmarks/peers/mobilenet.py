@@ -69,7 +69,9 @@ def mobilenet_v3_small() -> Any:
     layers: list[nn.Module] = [*_convolution(1, 16, 3, 2, nn.Hardswish())]
     before = 16
     for kernel, wide, after, squeeze, swish, stride in BLOCKS:
-        layers.append(_inverted_residual(before, wide, after, kernel, stride, squeeze, nn.Hardswish if swish else nn.ReLU))
+        layers.append(
+            _inverted_residual(before, wide, after, kernel, stride, squeeze, nn.Hardswish if swish else nn.ReLU)
+        )
         before = after
     layers += [*_convolution(before, 576, 1, 1, nn.Hardswish()), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*layers)
@@ -99,7 +101,11 @@ def _squeeze_and_excite(channels: int) -> Any:
 
     narrow = max(8, (channels // 4 + 4) // 8 * 8)
     return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, narrow, 1), nn.ReLU(), nn.Conv2d(narrow, channels, 1), nn.Hardsigmoid()
+        nn.AdaptiveAvgPool2d(1),
+        nn.Conv2d(channels, narrow, 1),
+        nn.ReLU(),
+        nn.Conv2d(narrow, channels, 1),
+        nn.Hardsigmoid(),
     )
 
 

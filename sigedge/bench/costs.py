@@ -2,6 +2,7 @@
 
 The floor of an operation is the longer of two times: its multiply-accumulates at the processor's rate, and its bytes,
 weights, inputs and outputs each moved once, at the memory's rate (S. Williams et al., "Roofline", CACM 52(4), 2009).
+Operations without multiply-accumulates move nothing: an engine joins them to their neighbours.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Operation:
         kind: as the file calls it, e.g. ``CONV_2D`` or ``Conv``.
         multiply_accumulates: of convolutions and matrix products; 0 for others.
         weight_bytes: of constants, which are moved once a batch.
-        activation_bytes: of inputs and outputs.
+        activation_bytes: of inputs and outputs of an operation that multiplies.
     """
 
     kind: str
@@ -92,7 +93,7 @@ def _of_tflite(operation: dict[str, Any], tensors: dict[int, Any], made: set[int
         each = math.prod(int(side) for side in tensors[inputs[1]]["shape"][1:3])
     weights = sum(_bytes(tensors[index]) for index in inputs if index not in made)
     activations = sum(_bytes(tensors[index]) for index in inputs if index in made) + _bytes(output)
-    return Operation(kind, elements * each, weights, activations)
+    return Operation(kind, elements * each, weights, activations if each else 0)
 
 
 def _bytes(tensor: dict[str, Any]) -> int:
@@ -113,10 +114,11 @@ def onnx_operations(model: Any, batch: int = 1) -> list[Operation]:
     graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = dict(_onnx_shapes(graph))
     constants = {one.name: (tuple(one.dims), _onnx_size(one.data_type)) for one in graph.initializer}
-    # Through its dequantise node a weight reaches the convolution.
-    origin = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    # Where a tensor passes a quantise or dequantise node, the integers are what lies in memory.
+    stored = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    stored |= {node.input[0]: node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
     return [
-        _of_onnx(node, shapes, constants, origin, batch)
+        _of_onnx(node, shapes, constants, stored, batch)
         for node in graph.node
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear", "Constant")
     ]
@@ -126,12 +128,12 @@ def _of_onnx(
     node: Any,
     shapes: dict[str, tuple[tuple[int, ...], int]],
     constants: dict[str, tuple[tuple[int, ...], int]],
-    origin: dict[str, str],
+    stored: dict[str, str],
     batch: int,
 ) -> Operation:
-    inputs = [origin.get(name, name) for name in node.input if name]
+    inputs = [stored.get(name, name) for name in node.input if name]
     weights = [constants[name] for name in inputs if name in constants]
-    output = shapes.get(node.output[0], ((), 0))
+    output = shapes.get(stored.get(node.output[0], node.output[0]), ((), 0))
     each = 0
     if node.op_type == "Conv" and weights:
         each = math.prod(weights[0][0][1:])
@@ -142,7 +144,7 @@ def _of_onnx(
         node.op_type,
         batch * each * math.prod(output[0]),
         sum(size * math.prod(shape) for shape, size in weights),
-        batch * sum(size * math.prod(shape) for shape, size in [*activations, output]),
+        batch * sum(size * math.prod(shape) for shape, size in [*activations, output]) if each else 0,
     )
 
 
@@ -158,11 +160,14 @@ def _onnx_size(element: int) -> int:
     return int(onnx.helper.tensor_dtype_to_np_dtype(element).itemsize)
 
 
-def memory_bandwidth(seconds: float = SECONDS) -> float:
-    """Bytes a second that one thread reads and writes while it copies an array far larger than the caches."""
-    source = np.ones(COPIED_BYTES, np.uint8)
+def memory_bandwidth(size: int = COPIED_BYTES, seconds: float = SECONDS) -> float:
+    """Bytes a second that one thread reads and writes while it copies an array of so many bytes again and again.
+
+    256 MiB, far more than caches hold, measure the memory; what fits into a cache measures that.
+    """
+    source = np.ones(size, np.uint8)
     target = np.empty_like(source)
-    return 2 * COPIED_BYTES / _fastest(lambda: np.copyto(target, source), seconds)
+    return 2 * size / _fastest(lambda: np.copyto(target, source), seconds)
 
 
 def int8_rate(seconds: float = SECONDS) -> float | None:

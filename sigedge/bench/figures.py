@@ -101,9 +101,9 @@ def _measured(
 def _figure(name: str, must: float, goal: float, found: Interval | None) -> Figure:
     if found is None:
         return Figure(name, None, None, None, must, goal, UNKNOWN)
-    value, low, high = found
-    ends = (None, None) if math.isnan(low) else (low, high)
-    return Figure(name, value, *ends, must, goal, _reached(value, must, goal))
+    value, low, high = (None if math.isnan(part) else part for part in found)
+    assert value is not None, "what was measured is a number"
+    return Figure(name, value, low, high, must, goal, _reached(value, must, goal))
 
 
 def _reached(value: float, must: float, goal: float) -> str:

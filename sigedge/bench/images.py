@@ -29,10 +29,13 @@ def synthetic_scans(seed: int, count: int) -> list[Image]:
         count: how many.
     """
     signer = Synthesiser(seed).signer(0)
-    # Grey and evenly lit, so that the paper can be made larger without a seam.
-    grey = {"colour": False, "gradient": (0.0, 0.0), "stain": 0.0, "jpeg_quality": 0}
-    conditions = (ScanConditions.random(np.random.default_rng((seed, index))) for index in range(count))
-    return [on_page(signer.genuine(index, replace(scan, **grey)).image) for index, scan in enumerate(conditions)]
+    return [on_page(signer.genuine(index, _conditions(seed, index)).image) for index in range(count)]
+
+
+def _conditions(seed: int, index: int) -> ScanConditions:
+    """An office scan, grey and evenly lit, so that the paper can be made larger without a seam."""
+    drawn = ScanConditions.random(np.random.default_rng((seed, index)))
+    return replace(drawn, colour=False, gradient=(0.0, 0.0), stain=0.0, jpeg_quality=0)
 
 
 def real_scans(folder: Path, count: int) -> list[Image]:

@@ -22,9 +22,7 @@ def import_libraries(**_: object) -> None:
     import sigedge_runtime  # noqa: F401
 
 
-def open_runner(
-    bundle: str | None, engine: str, precision: str, threads: int, encoded: bool = False
-) -> OursRunner:
+def open_runner(bundle: str | None, engine: str, precision: str, threads: int, encoded: bool = False) -> OursRunner:
     """Open a verifier on one artefact; with `encoded` the queries are PNG files in memory."""
     return OursRunner(bundle, engine, precision, threads, encoded)
 

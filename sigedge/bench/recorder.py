@@ -36,9 +36,9 @@ class Call:
 def record(function: Callable[[Any], Any], image: Any) -> list[Call]:
     """Run `function` on an image and list, in order, the OpenCV functions and numpy operations that it made.
 
-    Seen are functions of `cv2`, and functions, operators, indexing and reductions on arrays that came out of one of them
-    or from the image. Not seen are plain Python, and numpy on arrays made from nothing: a replay takes rather less than
-    the work, so that an overhead computed from it errs on the high side.
+    Seen are functions of `cv2`, and functions, operators, indexing and reductions on arrays that came out of one of
+    them or from the image. Not seen are plain Python, and numpy on arrays made from nothing: a replay takes rather less
+    than the work, so that an overhead computed from it errs on the high side.
     """
     calls: list[Call] = []
     with _recording_opencv(calls):
@@ -115,7 +115,8 @@ def _plain(value: Any) -> Any:
 def _recording_opencv(calls: list[Call]) -> Iterator[None]:
     """Every function of `cv2` notes its calls for the length of the block."""
     names = [name for name in dir(cv2) if name[0].islower() and _is_function(getattr(cv2, name))]
-    with patch.multiple(cv2, **{name: _wrapped(name, getattr(cv2, name), calls) for name in names}):
+    wrapped: dict[str, Any] = {name: _wrapped(name, getattr(cv2, name), calls) for name in names}
+    with patch.multiple(cv2, **wrapped):
         yield
 
 

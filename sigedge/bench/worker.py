@@ -51,7 +51,7 @@ def main(job_file: str) -> None:
 
 
 def pin(processors: Sequence[int]) -> None:
-    """Let this process, and the threads it will start, run on these processors alone; any, where that cannot be asked."""
+    """Let this process, and the threads it will start, run on these processors alone, where the system can be asked."""
     if processors and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, processors)
 

@@ -91,7 +91,9 @@ def show(output: Output, results: dict[str, Any]) -> None:
         ("contestant", "import", "load", "first run", "process", "peak MiB", "self-test"),
         _cold_rows(rows),
     )
-    output.table("Figures of this run", ("figure", "measured", "95 %", "must", "goal", "reached"), _figure_rows(results))
+    output.table(
+        "Figures of this run", ("figure", "measured", "95 %", "must", "goal", "reached"), _figure_rows(results)
+    )
     for absent in results["not_run"]:
         output.say(f"{absent['contestant']} did not run: {absent['reason']}", "yellow")
 

@@ -8,10 +8,12 @@ from sigedge.evaluation.columns import ABSENT, Result, Row, Table, decimals, pic
 
 
 def _contestants(result: Result) -> Iterator[Row]:
-    """All rows of a file of the present format, the fastest first, with how many times the fastest of ours each took."""
+    """All rows of a file, the fastest first, with how many times the fastest of ours each took."""
     ours, beside = result.get("runs") or (), [*(result.get("floors") or ()), *(result.get("peers") or ())]
     rows = [row for row in (*ours, *beside) if row.get("contestant") and pick(row, "stages_ms", "total")]
-    own = [pick(row, "stages_ms", "total", "p50") for row in rows if row["kind"] == "ours" and row.get("source") != "png"]
+    own = [
+        pick(row, "stages_ms", "total", "p50") for row in rows if row["kind"] == "ours" and row.get("source") != "png"
+    ]
     for row in sorted(rows, key=lambda row: float(pick(row, "stages_ms", "total", "p50"))):
         yield {**row, "device": result.get("device_id"), "times": pick(row, "stages_ms", "total", "p50") / min(own)}
 

@@ -157,7 +157,11 @@ def _error_plots(results: Sequence[Result], errors: ErrorRates) -> Iterator[tupl
     points = [point for result in results for point in _times(result, errors)]
     if points:
         plot = against_errors("et", points, "milliseconds of a verification, median")
-        yield "Time against error rate", "Median time of a verification against the error rate of its model.", Markup(plot)
+        yield (
+            "Time against error rate",
+            "Median time of a verification against the error rate of its model.",
+            Markup(plot),
+        )
     sizes = [
         Point(model, OURS if model.startswith("edgesig") else PEER, errors.sizes[model] / 1000, rate)
         for model, rate in errors.rates.items()

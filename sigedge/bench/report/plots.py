@@ -44,7 +44,9 @@ def distributions(name: str, rows: Sequence[Row]) -> str:
     Returns:
         An ``<svg>`` element; the time is on a logarithmic axis, a steep line is a steady contestant.
     """
-    figure, axes = new_axes("milliseconds, image in memory to verdict", "verifications, %", (9.6, 4.2), (0.07, 0.12, 0.91, 0.78))
+    figure, axes = new_axes(
+        "milliseconds, image in memory to verdict", "verifications, %", (9.6, 4.2), (0.07, 0.12, 0.91, 0.78)
+    )
     for dash, row in zip(cycle(DASHES), rows, strict=False):
         axes.plot(row["percentiles_ms"], np.arange(101), color=COLOURS[row["kind"]], linestyle=dash, linewidth=1.2)
     for kind, label in KINDS.items():
@@ -71,7 +73,9 @@ def stage_bars(name: str, rows: Sequence[Row]) -> str:
     height = 1.1 + BAR_INCHES * len(ordered)
     width = 9.6
     left, bottom = LABEL_INCHES / width, 0.5 / height
-    figure, axes = new_axes("milliseconds, medians", "", (width, height), (left, bottom, 0.98 - left, 1 - bottom - 0.45 / height))
+    figure, axes = new_axes(
+        "milliseconds, medians", "", (width, height), (left, bottom, 0.98 - left, 1 - bottom - 0.45 / height)
+    )
     starts = np.zeros(len(ordered))
     for stage, colour in STAGE_COLOURS.items():
         lengths = np.array([row["stages_ms"][stage]["p50"] for row in ordered])
@@ -79,7 +83,9 @@ def stage_bars(name: str, rows: Sequence[Row]) -> str:
         starts += lengths
     longest = max(starts)
     for place, (row, end) in enumerate(zip(ordered, starts, strict=True)):
-        axes.text(end + 0.006 * longest, place, f"{row['stages_ms']['total']['p50']:.2f}", color=INK, fontsize=7, va="center")
+        axes.text(
+            end + 0.006 * longest, place, f"{row['stages_ms']['total']['p50']:.2f}", color=INK, fontsize=7, va="center"
+        )
     axes.set_yticks(np.arange(len(ordered)), [row["contestant"] for row in ordered], fontsize=7)
     axes.set_xlim(0, 1.08 * longest)
     legend_above(figure, 4)
