@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import BuiltinFunctionType
 from typing import Any
 from unittest.mock import patch
 
@@ -114,14 +115,14 @@ def _plain(value: Any) -> Any:
 @contextmanager
 def _recording_opencv(calls: list[Call]) -> Iterator[None]:
     """Every function of `cv2` notes its calls for the length of the block."""
-    names = [name for name in dir(cv2) if name[0].islower() and _is_function(getattr(cv2, name))]
+    names = [name for name in dir(cv2) if _is_function(getattr(cv2, name))]
     wrapped: dict[str, Any] = {name: _wrapped(name, getattr(cv2, name), calls) for name in names}
     with patch.multiple(cv2, **wrapped):
         yield
 
 
 def _is_function(member: Any) -> bool:
-    return callable(member) and not isinstance(member, type)
+    return isinstance(member, BuiltinFunctionType)
 
 
 def _wrapped(name: str, function: Any, calls: list[Call]) -> Callable[..., Any]:

@@ -154,7 +154,8 @@ def _device(index: int, result: Result) -> Device:
 
 def _error_plots(results: Sequence[Result], errors: ErrorRates) -> Iterator[tuple[str, str, Markup]]:
     """Title, description and plot."""
-    points = [point for result in results for point in _times(result, errors)]
+    devices = [f", {result['device_id']}" if len(results) > 1 else "" for result in results]
+    points = [p for result, device in zip(results, devices, strict=True) for p in _times(result, errors, device)]
     if points:
         plot = against_errors("et", points, "milliseconds of a verification, median")
         yield (
@@ -171,11 +172,10 @@ def _error_plots(results: Sequence[Result], errors: ErrorRates) -> Iterator[tupl
         yield "Size against error rate", "Size of the int8 file against its error rate.", Markup(plot)
 
 
-def _times(result: Result, errors: ErrorRates) -> Iterator[Point]:
-    several = result["device_id"]
+def _times(result: Result, errors: ErrorRates, device: str) -> Iterator[Point]:
     for row in [*result["runs"], *result.get("peers", ())]:
         model = row.get("model", result["model"]["name"] if row["kind"] == OURS else "")
         total = row["stages_ms"].get("total")
         if model in errors.rates and total and row["threads"] == 1 and row.get("source") != "png":
-            name = f"{model} {row['precision']}, {row['engine']}, {several}"
+            name = f"{model} {row['precision']}, {row['engine']}{device}"
             yield Point(name, row["kind"], total["p50"], errors.rates[model])
