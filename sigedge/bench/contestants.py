@@ -11,6 +11,7 @@ Nothing heavy is imported here: `worker` imports this before its clock runs.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -112,6 +113,7 @@ def load_maker(maker: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{maker} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from sigedge.evaluation.columns import ABSENT, Result, Row, Table, decimals, pick, text
+from sigedge.evaluation.columns import ABSENT, Result, Row, Table, decimals, percent, pick, text
+
+LEAST_SHARE = 0.005
+"""Parts of a profile below it have no row."""
 
 
 def _contestants(result: Result) -> Iterator[Row]:
@@ -33,6 +36,29 @@ def _devices(result: Result) -> Iterator[Row]:
     for row in result.get("runs") or ():
         if row.get("contestant") and row.get("source") != "png":
             yield {**row, "device": result.get("device_id"), "machine": result.get("machine")}
+
+
+def _parts(result: Result) -> Iterator[Row]:
+    """Every part of a profile, what it is part of above it."""
+    whole = pick(result, "tree")
+    if whole:
+        yield from _below(whole, 0, whole["ms"])
+
+
+def _below(part: Row, depth: int, whole: float) -> Iterator[Row]:
+    yield {"part": "· " * depth + part["name"], "ms": part["ms"], "share": part["ms"] / whole}
+    for child in part["children"]:
+        if child["ms"] >= LEAST_SHARE * whole:
+            yield from _below(child, depth + 1, whole)
+
+
+def _floors(result: Result) -> Iterator[Row]:
+    if result.get("floor"):
+        yield {**result["floor"], "meta": result.get("meta")}
+
+
+def _million(name: str, factor: float = 1e-6) -> Callable[[Row], str]:
+    return lambda row: f"{factor * row[name]:.1f}"
 
 
 def _interval(row: Row) -> str:
@@ -105,6 +131,33 @@ TABLES: dict[str, Table] = {
             ("p95 ms", decimals(2, "stages_ms", "infer", "p95")),
             ("verification ms", decimals(2, "stages_ms", "total", "p50")),
             ("processor", text("machine", "cpu")),
+        ),
+    ),
+    "profile": Table(
+        "profile-*.json",
+        _parts,
+        (
+            ("part", text("part")),
+            ("ms", decimals(3, "ms")),
+            ("share", percent("share")),
+        ),
+    ),
+    "network-floor": Table(
+        "profile-*.json",
+        _floors,
+        (
+            ("artefact", text("meta", "artifact")),
+            ("engine", text("meta", "engine")),
+            ("million multiply-accumulates", _million("multiply_accumulates")),
+            ("kB of weights", _million("weight_bytes", 1e-3)),
+            ("kB of activations", _million("activation_bytes", 1e-3)),
+            ("billion multiply-accumulates a second here", decimals(0, "giga_multiply_accumulates_a_second")),
+            ("GB a second here", decimals(0, "gigabytes_a_second")),
+            ("arithmetic ms", decimals(3, "arithmetic_ms")),
+            ("memory ms", decimals(3, "memory_ms")),
+            ("floor ms", decimals(3, "together_ms")),
+            ("bare network ms", decimals(3, "invoke_ms")),
+            ("times the floor", decimals(2, "times_floor")),
         ),
     ),
 }
