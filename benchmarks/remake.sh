@@ -54,5 +54,6 @@ $sigedge export $weights/edgesig.safetensors --out out/full/edgesig "${real[@]}"
 $python benchmarks/parity_results.py out/full/edgesig
 OMP_NUM_THREADS=1 $python benchmarks/training_time.py "$runs"
 make bench
+$python benchmarks/profile_verification.py $bundles/edgesig
 make docs-tables
 ship # once more: the cards hold the new tables now

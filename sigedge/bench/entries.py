@@ -59,7 +59,12 @@ def floor_of(contestant: Contestant) -> Contestant:
         name=f"bare calls of {contestant.name}",
         kind=FLOOR,
         maker="sigedge.bench.floor",
-        arguments={name: value for name, value in contestant.arguments.items() if name != "encoded"},
+        arguments={
+            "bundle": contestant.arguments["bundle"],
+            "engine": contestant.arguments["engine"],
+            "artifact": contestant.facts["artifact"],
+            "threads": contestant.threads,
+        },
     )
 
 

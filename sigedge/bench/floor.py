@@ -23,22 +23,21 @@ def import_libraries(**_: object) -> None:
     import sigedge_runtime  # noqa: F401
 
 
-def open_runner(bundle: str | None, engine: str, precision: str, threads: int) -> FloorRunner:
-    """Load the artefact without the runtime's engine around it."""
-    return FloorRunner(bundle, engine, precision, threads)
+def open_runner(bundle: str | None, engine: str, artifact: str, threads: int) -> FloorRunner:
+    """Load the artefact of that name without the runtime's engine around it."""
+    return FloorRunner(bundle, engine, artifact, threads)
 
 
 class FloorRunner(Runner):
     """Replays recorded calls, then runs the network on what lies in its input."""
 
-    def __init__(self, bundle: str | None, engine: str, precision: str, threads: int) -> None:
+    def __init__(self, bundle: str | None, engine: str, artifact: str, threads: int) -> None:
         from sigedge_runtime.bundle import Bundle
-        from sigedge_runtime.choice import choose_artifact
 
         with Bundle.open(bundle) as opened:
-            artifact = choose_artifact(opened, engine, precision)
+            found = opened.artifact(artifact)
             self._spec = opened.manifest.harmonisation
-            self.invoke = bare_call(engine, artifact, str(opened.path(artifact.file)), threads)
+            self.invoke = bare_call(engine, found, str(opened.path(found.file)), threads)
 
     def embed(self, image: Image) -> None:
         """Run the network alone."""

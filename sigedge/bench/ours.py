@@ -70,9 +70,14 @@ class OursRunner(Runner):
 
     def verify_all(self, queries: Sequence[Any], threads: int) -> str:
         """By `Verifier.verify_many` where this runtime has it, else by threads that share the verifier."""
-        many: Callable[..., Any] | None = getattr(self.verifier, "verify_many", None)
+        many: Callable[..., list[Any]] | None = getattr(self.verifier, "verify_many", None)
         if many is not None:
-            many(USER, queries)
+            import cv2
+
+            cv2.setNumThreads(1)  # as many signatures at a time as there are processors leave none to OpenCV
+            for found in many([(USER, query) for query in queries], workers=threads):
+                if isinstance(found, Exception):
+                    raise found
             return "Verifier.verify_many"
         with ThreadPoolExecutor(threads) as pool:
             for _ in pool.map(self.verify, queries):

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -67,7 +68,7 @@ class Member:
         Args:
             contestant: who it is.
             images: what is verified.
-            folder: existing folder for the job and what the process says on stderr.
+            folder: existing folder for the job, and for what a process leaves to the next one.
             serve: whether it stays for orders.
 
         Raises:
@@ -76,7 +77,7 @@ class Member:
         self.contestant, self.turns = contestant, Turns()
         self.peak_rss_mb = 0.0
         self.selftest: dict[str, Any] | None = None
-        self._log = (folder / "worker.log").open("w+b")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         start = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER, str(_write_job(contestant, images, folder, serve))],

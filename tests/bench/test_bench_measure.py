@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import pytest
 
@@ -74,13 +75,22 @@ def test_missing_scans_are_an_error(tmp_path: Path) -> None:
 
 def test_the_batch_path_of_a_runtime_that_has_one_is_taken() -> None:
     class Many:
-        def verify_many(self, user: str, images: list[Any]) -> None:
-            self.asked = (user, len(images))
+        found: ClassVar[list[Any]] = ["verdict"]
 
-    runner = OursRunner.__new__(OursRunner)
+        def verify_many(self, pairs: list[tuple[str, Any]], *, workers: int) -> list[Any]:
+            self.asked = (pairs, workers)
+            return self.found
+
+    runner, threads = OursRunner.__new__(OursRunner), cv2.getNumThreads()
     runner.verifier = Many()  # type: ignore[assignment]
-    assert runner.verify_all([1, 2, 3], 2) == "Verifier.verify_many"
-    assert runner.verifier.asked == ("bench", 3)  # type: ignore[attr-defined]
+    try:
+        assert runner.verify_all([1, 2], 2) == "Verifier.verify_many"
+        assert runner.verifier.asked == ([("bench", 1), ("bench", 2)], 2)  # type: ignore[attr-defined]
+        Many.found = [DataError("one failed")]
+        with pytest.raises(DataError, match="one failed"):
+            runner.verify_all([1], 2)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def test_a_pipeline_compares_by_the_mean_cosine(tmp_path: Path) -> None:

@@ -125,4 +125,5 @@ def test_the_shipped_bundle_runs_on_every_number_of_threads_once_from_a_file() -
     assert ours[-1].arguments == {**best.arguments, "encoded": True}
     assert all(one.kind == OURS for one in ours)
     floor = floor_of(best)
-    assert floor.facts == best.facts and "encoded" not in floor.arguments and floor.kind != OURS
+    assert floor.facts == best.facts and floor.kind != OURS
+    assert floor.arguments["artifact"] == best.facts["artifact"] and "encoded" not in floor.arguments
