@@ -12,11 +12,13 @@ BUNDLE := runtime/sigedge_runtime/bundles/edgesig
 TEST_ARGS ?=
 DEVICE ?= $(shell uname -sm | tr 'A-Z ' 'a-z-')
 BENCH_BUNDLE ?= $(firstword $(wildcard out/full/edgesig) $(BUNDLE))
+FUZZ_SECONDS ?= 60
+SOAK_MINUTES ?= 10
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test lint format bench train docs-tables clean
+.PHONY: help install demo test lint format bench train fuzz soak docs-tables clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +55,21 @@ train: $(STAMP) ## Train the shipped weights: edgesig-clean, then with Hindi sig
 	@$(BIN)/sigedge train edgesig --recipe $(RECIPES)/recipe-without-cedar.yaml \
 		--initial runs/edgesig-clean/edgesig-clean.safetensors --out runs/edgesig-without-cedar
 	@$(BIN)/sigedge train edgesig --initial runs/edgesig-without-cedar/edgesig-without-cedar.safetensors --out runs/edgesig
+
+fuzz: $(STAMP) ## Fuzz images, bundles and stores: fixed cases, then FUZZ_SECONDS (60) guided by coverage for each target
+	@$(BIN)/python benchmarks/fuzz/campaign.py
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt -e ".[fuzz]"
+	@for target in image manifest embedded bundle store; do \
+		echo "sigedge: fuzzing $$target for $(FUZZ_SECONDS) seconds (log in out/fuzz/$$target/log)"; \
+		mkdir -p out/fuzz/$$target; \
+		OPENCV_LOG_LEVEL=SILENT $(BIN)/python benchmarks/fuzz/harness.py $$target -max_total_time=$(FUZZ_SECONDS) \
+			>out/fuzz/$$target/log 2>&1 || { tail -n 40 out/fuzz/$$target/log >&2; \
+			echo "sigedge: $$target failed; the file that did it is in out/fuzz/$$target/" >&2; exit 1; }; \
+		tail -n 1 out/fuzz/$$target/log; \
+	done
+
+soak: $(STAMP) ## Verify on 8 threads while one enrols, SOAK_MINUTES (10) long: benchmarks/results/soak-edgesig.json
+	@$(BIN)/python benchmarks/soak.py --minutes $(SOAK_MINUTES)
 
 docs-tables: $(STAMP) ## Regenerate every table and picture in README and docs
 	@$(BIN)/python -m sigedge.evaluation.tables

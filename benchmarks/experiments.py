@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
 
 from sigedge.cli.inputs import default_data
@@ -33,6 +35,7 @@ from sigedge.evaluation.protocol import make_protocol
 from sigedge.evaluation.results import provenance, read_result, write_result
 from sigedge.evaluation.trials import GENUINE, SKILLED, TrialScores, score_trials
 from sigedge.training.data import SYNTHETIC
+from sigedge.training.quantisation import QuantisedDeployment
 from sigedge.training.recipe import Recipe, load_recipe
 from sigedge.training.train import embed, train
 from sigedge_models import folder, load_checkpoint
@@ -48,6 +51,8 @@ ARCHITECTURE = "edgesig"
 MEASURED_BY = "recipe.yaml"
 """The recipe whose validation signers, of all real training sets, measure every row, SSBI beside them."""
 REFERENCES = (1, 5)
+CALIBRATED = 200
+"""Canvases that set the ranges of int8."""
 SEED = 0
 
 
@@ -62,7 +67,7 @@ def main(checkpoints: Path, wanted: list[str]) -> None:
         base: dict[int, TrialScores] = {}
         for row in group["rows"]:
             checkpoint = trained(group, row, checkpoints)
-            scored = score(checkpoint, canvases)
+            scored = score(checkpoint, canvases, int8=group.get("int8", False))
             base = base or scored
             rows.append(described(row, checkpoint, scored, base))
             store(group, rows, signers=len(scored[1].names))
@@ -119,9 +124,12 @@ def with_changes(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def score(checkpoint: Path, canvases: CanvasSet) -> dict[int, TrialScores]:
+def score(checkpoint: Path, canvases: CanvasSet, *, int8: bool) -> dict[int, TrialScores]:
     """Scores of the development signers by number of references, by the rule that the checkpoint's run chose."""
     model, info = load_checkpoint(checkpoint)
+    if int8:
+        model = QuantisedDeployment(model, decay=0.0)
+        model.start_ranges(torch.from_numpy(canvases.canvases[:CALIBRATED, None].astype(np.float32)))
     rule = Decision.from_dict(info.decision)
     embeddings = embed(model, canvases.canvases)
     found = {}

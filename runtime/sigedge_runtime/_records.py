@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import types
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -18,6 +19,7 @@ from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type
 from sigedge_runtime.errors import BundleError
 
 R = TypeVar("R", bound="Record")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Record:
@@ -65,13 +67,21 @@ def dump_json(value: Any) -> str:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """Parse JSON, refusing what Python's parser lets through: duplicate keys, NaN and infinities.
+    """Parse JSON, refusing what Python's parser lets through.
+
+    That is: duplicate keys, NaN, infinities, integers beyond 64 bits and halves of surrogate pairs, which no text
+    that is written or printed may hold.
 
     Raises:
         BundleError: the text is not such JSON.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(
+            text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer
+        )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where} is not valid JSON ({error}); export the bundle again.") from None
 
@@ -108,6 +118,14 @@ def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text} is too large")
+    return value
+
+
+def _integer(text: str) -> int:
+    # Python refuses thousands of digits itself; what is longer than 64 bits fits neither a float nor an array.
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{text[:20]}... is too large")
     return value
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sigedge_runtime.preprocessing import Image, _as_image, _darkness, _shrink, _to_grey
+from sigedge_runtime.preprocessing import Image, _as_image, _to_grey, paper_darkness
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -108,9 +108,18 @@ def find_candidates(image: Image) -> Candidates:
     return Candidates(_enlarge(boxes, grey.shape, image.shape), features)
 
 
+def _shrink(grey: Image, side: int) -> Image:
+    height, width = grey.shape
+    longest = max(height, width)
+    if longest <= side:
+        return grey
+    size = (max(1, width * side // longest), max(1, height * side // longest))
+    return _as_image(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
+
+
 def pen_strokes(grey: Image) -> Image:
     """Mask of the ink of a grey page without its ruled lines, uint8 0 or 255 [H, W]."""
-    darkness = cv2.GaussianBlur(_darkness(grey), (3, 3), 0)
+    darkness = cv2.GaussianBlur(paper_darkness(grey), (3, 3), 0)
     _, mask = cv2.threshold(darkness, MINIMUM_DARKNESS, 255, cv2.THRESH_BINARY)
     run = _scaled(RULED_RUN, max(grey.shape))
     ruled = np.zeros_like(_halved(_as_image(mask)))

@@ -26,7 +26,7 @@ class _Figure:
 # `harms` is where `quality.judge` refuses; strokes one pixel wide measure 2. `fine` is where, on copies of 18
 # validation signers' signatures made smaller, blurred, faint or uneven, the mean score had fallen by less than 0.02.
 _FIGURES = (
-    _Figure(lambda m: m.sharpness, 0.35, 0.6, "The strokes are blurred; hold the camera still and focus on the ink."),
+    _Figure(lambda m: m.sharpness, 0.38, 0.5, "The strokes are blurred; hold the camera still and focus on the ink."),
     _Figure(lambda m: m.ink_contrast, 12, 30, "The ink is hardly darker than the paper; sign with a darker pen."),
     _Figure(
         lambda m: max(m.ink_width, m.ink_height),

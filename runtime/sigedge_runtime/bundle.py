@@ -114,6 +114,8 @@ class Bundle:
             return cls._checked(source, str(source), trusted_keys)
         if not source.exists():
             raise BundleError(f"The bundle {source} does not exist; check the path or make it with `sigedge export`.")
+        if not source.is_file():
+            raise BundleError(f"{source} is neither a folder nor a file; name a bundle's folder or its zip file.")
         unpacked = tempfile.TemporaryDirectory(prefix="sigedge-")
         try:
             root = Path(unpacked.name)
@@ -199,7 +201,10 @@ class Bundle:
 def _found(path: Path) -> Path:
     """The path, or the bundle of that name which ships inside this package where nothing lies at the path."""
     shipped = SHIPPED / path.name
-    return shipped if path.parent == Path() and not path.exists() and shipped.is_dir() else path
+    try:
+        return shipped if path.parent == Path() and not path.exists() and shipped.is_dir() else path
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise BundleError(f"The bundle {path} cannot be looked for ({error.strerror}); check the path.") from None
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> Path:

@@ -7,8 +7,8 @@ compared among themselves.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,28 @@ Vector = NDArray[np.float32]
 
 # A region fainter than this share of the mean one is shrunk rather than scaled up to a direction made of noise.
 FAINT = 0.1
+# Directions are rounded to so many steps a side. Their products and the sums of these are then whole numbers below
+# 2^24, which float32 holds exactly: whatever the order of summation, every processor computes the same bits.
+STEPS = 2047
+# So are the weights, and sums of 64-bit numbers.
+WEIGHT_STEPS = 2**16
 # Keeps what lies out of reach from being the best match: similarities are -1 to 1.
-OUT_OF_REACH = -4.0
+OUT_OF_REACH = -3.0 * STEPS**2
+# References compared at once; more of them would not stay in the processor's cache.
+CHUNK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Arranged:
+    """Prepared references in the order in which one way of matching reads them.
+
+    Attributes:
+        vectors: float32 [K, D], as they were.
+        parts: what else the way of matching worked out of them.
+    """
+
+    vectors: Vector
+    parts: tuple[Any, ...] = ()
 
 
 class Matching(Protocol):
@@ -40,7 +60,10 @@ class Matching(Protocol):
             EngineError: an embedding is all zero or not finite.
         """
 
-    def similarities(self, queries: Vector, references: Vector) -> Vector:
+    def arrange(self, references: Vector) -> Arranged:
+        """Lay prepared references [K, D] out for comparing, which pays where they are compared more than once."""
+
+    def similarities(self, queries: Vector, references: Vector | Arranged) -> Vector:
         """Similarities of prepared queries [Q, D] to prepared references [K, D], float32 [Q, K] of -1 to 1."""
 
     def consistencies(self, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -63,9 +86,14 @@ class CosineMatching:
         wide = embeddings.astype(np.float64)
         return _divided(wide, np.linalg.norm(wide, axis=-1, keepdims=True))
 
-    def similarities(self, queries: Vector, references: Vector) -> Vector:
+    def arrange(self, references: Vector) -> Arranged:
+        """See `Matching.arrange`."""
+        return Arranged(references)
+
+    def similarities(self, queries: Vector, references: Vector | Arranged) -> Vector:
         """Cosines, by one matrix product; see `Matching.similarities`."""
-        cosines: Vector = np.clip(queries @ references.T, -1, 1, dtype=np.float32)
+        theirs = references.vectors if isinstance(references, Arranged) else references
+        cosines: Vector = np.clip(queries @ theirs.T, -1, 1, dtype=np.float32)
         return cosines
 
     def consistencies(self, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -121,27 +149,51 @@ class LocalMatching(Record):
         lengths = np.linalg.norm(wide.reshape(*wide.shape[:-1], self.cells, size), axis=-1)
         return _divided(wide, lengths.sum(axis=-1, keepdims=True))
 
-    def similarities(self, queries: Vector, references: Vector) -> Vector:
+    def arrange(self, references: Vector) -> Arranged:
+        """See `Matching.arrange`."""
+        return Arranged(
+            references, tuple(self._chunk(references[at : at + CHUNK]) for at in range(0, len(references), CHUNK))
+        )
+
+    def similarities(self, queries: Vector, references: Vector | Arranged) -> Vector:
         """See `Matching.similarities`."""
-        count, shape = len(references), (self.rows, self.columns)
+        arranged = references if isinstance(references, Arranged) else self.arrange(references)
+        found = np.empty((len(queries), len(arranged.vectors)), np.float32)
+        for number, query in enumerate(queries):
+            directions, weights = self._cells(query[None])
+            own = _Query(directions[0], self._windows(directions)[0], weights[0])
+            start = 0
+            for chunk in arranged.parts:
+                found[number, start : start + chunk.references] = self._compared(own, chunk)
+                start += chunk.references
+        return found
+
+    def _chunk(self, references: Vector) -> _Chunk:
+        """References side by side: the innermost axis of every product runs over references and cells."""
         directions, weights = self._cells(references)
-        # Rows first, so that a row of all references lies beside the row of the query that it is compared with.
-        theirs = np.ascontiguousarray(directions.transpose(1, 3, 0, 2))
-        theirs = theirs.reshape(self.rows, directions.shape[3], count * self.columns)
-        their_weights = weights.transpose(1, 0, 2)
-        found = np.empty((len(queries), count), np.float32)
-        for number, (own, own_weights) in enumerate(zip(*self._cells(queries), strict=True)):
-            there = np.full((*shape, count), OUT_OF_REACH, np.float32)
-            back = np.full((self.rows, count * self.columns), OUT_OF_REACH, np.float32)
-            for here, beside in self._row_pairs:
-                cosines = np.matmul(own[here], theirs[beside])
-                by_reference = cosines.reshape(len(cosines), self.columns, count, self.columns)
-                by_reference += self._columns_out_of_reach
-                np.maximum(there[here], by_reference.max(axis=3), out=there[here])
-                np.maximum(back[beside], cosines.max(axis=1), out=back[beside])
-            ahead = np.einsum("rck,rc->k", there, own_weights)
-            found[number] = (ahead + np.einsum("rkc,rkc->k", back.reshape(their_weights.shape), their_weights)) / 2
-        return np.clip(found, -1, 1)
+        count, size = len(references), directions.shape[3]
+        # [rows, C, columns * K] and, with the rows beside each row, [rows, window * columns * K, C].
+        beside = np.ascontiguousarray(directions.transpose(1, 3, 2, 0)).reshape(self.rows, size, self.columns * count)
+        windows = self._windows(directions).transpose(1, 2, 0, 3)
+        windows = np.ascontiguousarray(windows).reshape(self.rows, -1, size)
+        by_cell = np.ascontiguousarray(weights.transpose(1, 2, 0))
+        return _Chunk(count, beside, windows, by_cell, self._out_of_reach(count), weights.sum(axis=(1, 2)))
+
+    def _compared(self, own: _Query, theirs: _Chunk) -> NDArray[np.float64]:
+        """Similarities of a query to a chunk of references, float64 [K]."""
+        rows, columns, count = self.rows, self.columns, theirs.references
+        ahead = np.matmul(theirs.windows, own.directions.transpose(0, 2, 1))
+        ahead = ahead.reshape(rows, -1, count * columns)
+        ahead += theirs.out_of_reach[0]
+        there = ahead.max(axis=1).reshape(rows, count, columns)
+        behind = np.matmul(own.windows, theirs.directions)
+        behind += theirs.out_of_reach[1]
+        back = behind.max(axis=1).reshape(rows, columns, count)
+        # Whole numbers below 2^53: exact in float64 in any order.
+        forward = np.einsum("rkc,rc->k", there.astype(np.float64), own.weights)
+        backward = np.einsum("rck,rck->k", back.astype(np.float64), theirs.weights)
+        both: NDArray[np.float64] = forward / own.weights.sum() + backward / theirs.total_weights
+        return both / (2 * STEPS**2)
 
     def consistencies(self, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
         """See `Matching.consistencies`."""
@@ -153,28 +205,61 @@ class LocalMatching(Record):
             found[user] = sum(sums) * 2 / (size * (size - 1)) if size > 1 else 0.0
         return found
 
-    def _cells(self, prepared: Vector) -> tuple[Vector, Vector]:
-        """Directions [N, rows, columns, C], of at most unit length, and weights [N, rows, columns], which sum to 1."""
+    def _cells(self, prepared: Vector) -> tuple[Vector, NDArray[np.float64]]:
+        """Directions [N, rows, columns, C] in whole steps, and weights [N, rows, columns], likewise."""
         vectors = prepared.reshape(len(prepared), self.rows, self.columns, prepared.shape[1] // self.cells)
-        lengths = np.sqrt(np.einsum("nrcd,nrcd->nrc", vectors, vectors))
-        return vectors / (lengths + np.float32(FAINT / self.cells))[..., None], lengths
+        lengths = np.sqrt(np.square(vectors).sum(axis=3))
+        directions = vectors * (STEPS / (lengths + np.float32(FAINT / self.cells)))[..., None]
+        return np.rint(directions), np.rint(lengths.astype(np.float64) * WEIGHT_STEPS)
+
+    def _windows(self, directions: Vector) -> Vector:
+        """For each row the cells of the rows within reach: [N, rows, window * columns, C], zero beyond the grid."""
+        count, _, _, size = directions.shape
+        reach = self._row_reach
+        padded = np.zeros((count, self.rows + 2 * reach, self.columns, size), np.float32)
+        padded[:, reach : reach + self.rows] = directions
+        rows = [padded[:, shift : shift + self.rows] for shift in range(2 * reach + 1)]
+        windows: Vector = np.stack(rows, axis=2).reshape(count, self.rows, -1, size)
+        return windows
 
     @cached_property
-    def _row_pairs(self) -> list[tuple[slice, slice]]:
-        """Rows of one signature and those of the other that lie beside them, for each shift within reach."""
-        # Beyond the height of the grid there are no rows to compare with.
-        reach = min(self.reach_rows, self.rows - 1)
-        return [
-            (slice(max(0, -down), self.rows - max(0, down)), slice(max(0, down), self.rows + min(0, down)))
-            for down in range(-reach, reach + 1)
-        ]
+    def _row_reach(self) -> int:
+        """Beyond the height of the grid there are no rows to compare with."""
+        return min(self.reach_rows, self.rows - 1)
 
-    @cached_property
-    def _columns_out_of_reach(self) -> Vector:
-        """float32 [columns, 1, columns]: 0 where two columns are within reach of one another."""
-        column = np.arange(self.columns)
-        near = np.abs(column[:, None] - column) <= self.reach_columns
-        return np.where(near, 0, 2 * OUT_OF_REACH).astype(np.float32)[:, None]
+    def _out_of_reach(self, count: int) -> tuple[Vector, Vector]:
+        """What is added to the products of `_compared`, so that cells out of reach are never the best."""
+        return _penalties(self.rows, self.columns, self._row_reach, self.reach_columns, count)
+
+
+class _Query(NamedTuple):
+    """A query's directions [rows, columns, C], its `LocalMatching._windows` and weights [rows, columns]."""
+
+    directions: Vector
+    windows: Vector
+    weights: NDArray[np.float64]
+
+
+class _Chunk(NamedTuple):
+    """Some references, see `LocalMatching._chunk`; weights [rows, columns, K] and their sums [K]."""
+
+    references: int
+    directions: Vector
+    windows: Vector
+    weights: NDArray[np.float64]
+    out_of_reach: tuple[Vector, Vector]
+    total_weights: NDArray[np.float64]
+
+
+@lru_cache(maxsize=64)
+def _penalties(rows: int, columns: int, row_reach: int, column_reach: int, count: int) -> tuple[Vector, Vector]:
+    """float32 [rows, window * columns, K * columns] and [rows, window * columns, columns * K]: 0 within reach."""
+    row, column, shift = np.arange(rows), np.arange(columns), np.arange(-row_reach, row_reach + 1)
+    inside = (row[:, None] + shift >= 0) & (row[:, None] + shift < rows)
+    near = np.abs(column[:, None] - column) <= column_reach
+    allowed = inside[:, :, None, None] & near  # [rows, window, their columns, own columns]
+    penalty = np.where(allowed, 0, OUT_OF_REACH).astype(np.float32).reshape(rows, -1, columns)
+    return np.tile(penalty, (1, 1, count)), np.repeat(penalty, count, axis=2)
 
 
 COSINE = CosineMatching()

@@ -101,9 +101,12 @@ def read_metadata(path: str | os.PathLike[str]) -> FileMetadata:
     """
     file = Path(path)
     try:
+        if file.exists() and not file.is_file():
+            raise BundleError(f"{file} is not a file; name a .tflite or .onnx file.")
         content = file.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{file} cannot be read ({error.strerror}); check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(f"{file} cannot be read ({reason}); check the path.") from None
     text = tflite_metadata(content) if content[4:8] == b"TFL3" else onnx_metadata(content)
     if text is None:
         raise BundleError(f"{file} carries no metadata of sigedge; take the file from a bundle of `sigedge export`.")

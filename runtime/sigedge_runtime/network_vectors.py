@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_runtime._records import Record, dump_json, parse_json, require, unique
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.errors import BundleError
+from sigedge_runtime.errors import BundleError, ImageError
+from sigedge_runtime.images import read_image
 from sigedge_runtime.manifest import is_safe_path
 
 NETWORK_VECTORS_VERSION = 1
@@ -88,12 +88,15 @@ def read_network_vectors(bundle: Bundle) -> tuple[NDArray[np.uint8], NDArray[np.
 
 def _canvas(bundle: Bundle, case: NetworkCase) -> NDArray[np.uint8]:
     path = _path(bundle, case.canvas)
-    canvas = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if canvas is None or hashlib.sha256(canvas.tobytes()).hexdigest() != case.canvas_sha256:
+    try:
+        canvas = read_image(path)
+    except ImageError:
+        canvas = np.zeros((0, 0), np.uint8)
+    if hashlib.sha256(canvas.tobytes()).hexdigest() != case.canvas_sha256:
         raise BundleError(f"The canvas {path} does not have its recorded SHA-256; export the bundle again.")
     if canvas.shape != bundle.manifest.artifacts[0].input.canvas_shape:
         raise BundleError(f"The canvas {path} has another size than the network takes; export the bundle again.")
-    return np.asarray(canvas, np.uint8)
+    return canvas
 
 
 def _path(bundle: Bundle, relative: str) -> Path:

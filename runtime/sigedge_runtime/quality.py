@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+_NEAR_INK = np.ones((5, 5), np.uint8)
+_WITHIN_ONE = np.ones((3, 3), np.uint8)
+_WITHIN_THREE = np.ones((7, 7), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -80,50 +85,64 @@ class Quality:
         return {"usable": self.usable, **asdict(self)}
 
 
-def measure(
-    darkness: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
-    box: tuple[int, int, int, int] | None,
-    contrast: int,
-    stroke_width: float,
-    *,
-    enlargement: float,
-) -> Measurements:
-    """Figures about the ink that `harmonise` found.
+class Ink(NamedTuple):
+    """Ink that `harmonise` found.
 
-    Args:
+    Attributes:
         darkness: uint8 [H, W], grey levels by which a pixel is darker than its paper.
         mask: uint8 [H, W], 255 where there is ink.
+        outline: uint8 [H, W], 255 where ink has paper beside it.
         box: left, top, width, height of the ink, pixels; None without ink.
-        contrast: mean darkness of the ink.
+        contrast: mean darkness of the ink, grey levels.
         stroke_width: mean width of the strokes, pixels.
-        enlargement: source pixels to one pixel of `mask`.
     """
-    area = cv2.countNonZero(mask)
-    if box is None or area == 0:
-        return Measurements(0.0, contrast, 0, 0, 0.0, 0.0, 0.0, 0.0, 0)
-    paper = cv2.bitwise_not(cv2.dilate(mask, np.ones((5, 5), np.uint8)))
-    unevenness = cv2.mean(darkness, paper)[0] / max(1, contrast)
-    _, _, width, height = box
+
+    darkness: Image
+    mask: Image
+    outline: Image
+    box: tuple[int, int, int, int] | None
+    contrast: int
+    stroke_width: float
+
+
+def measure(ink: Ink, *, image_area: float, enlargement: float) -> Measurements:
+    """Figures about ink.
+
+    Args:
+        ink: what was found.
+        image_area: of the whole image, in pixels of the mask, which may show a part of it.
+        enlargement: source pixels to one pixel of the mask, along a side.
+    """
+    mask, area = ink.mask, cv2.countNonZero(ink.mask)
+    if ink.box is None or area == 0:
+        return Measurements(0.0, ink.contrast, 0, 0, 0.0, 0.0, 0.0, 0.0, 0)
+    paper = cv2.bitwise_not(cv2.dilate(mask, _NEAR_INK))
+    unevenness = _mean(ink.darkness, paper) / max(1, ink.contrast)
+    left, top, width, height = ink.box
+    touched = (left == 0, top == 0, left + width == mask.shape[1], top + height == mask.shape[0])
     return Measurements(
-        ink_fraction=area / mask.size,
-        ink_contrast=contrast,
+        ink_fraction=area / image_area,
+        ink_contrast=ink.contrast,
         ink_width=round(width * enlargement),
         ink_height=round(height * enlargement),
-        stroke_width=stroke_width * enlargement,
-        stroke_length=area / max(1.0, stroke_width) * enlargement,
-        sharpness=_sharpness(darkness, mask),
+        stroke_width=ink.stroke_width * enlargement,
+        stroke_length=area / max(1.0, ink.stroke_width) * enlargement,
+        sharpness=_sharpness(ink),
         paper_unevenness=min(1.0, unevenness),
-        sides_touched=sum(int(edge.any()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])),
+        sides_touched=sum(touched),
     )
 
 
-def _sharpness(darkness: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
-    """Mean rise within one pixel along the outline, over the rise within five."""
-    outline = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    near = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    far = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, np.ones((11, 11), np.uint8))
-    return min(1.0, cv2.mean(near, outline)[0] / max(1.0, cv2.mean(far, outline)[0]))
+def _sharpness(ink: Ink) -> float:
+    """Mean rise within one pixel along the outline, over the rise within three."""
+    near = cv2.morphologyEx(ink.darkness, cv2.MORPH_GRADIENT, _WITHIN_ONE)
+    far = cv2.morphologyEx(ink.darkness, cv2.MORPH_GRADIENT, _WITHIN_THREE)
+    return min(1.0, _mean(near, ink.outline) / max(1.0, _mean(far, ink.outline)))
+
+
+def _mean(values: Any, mask: Any) -> float:
+    """Of values uint8 [H, W] where the mask is 255, 0 where it is nowhere; faster than `cv2.mean` with a mask."""
+    return float(cv2.sumElems(cv2.bitwise_and(values, mask))[0] / max(1, cv2.countNonZero(mask)))
 
 
 @dataclass(frozen=True)
@@ -188,7 +207,7 @@ _RULES = (
         lambda m: m.sharpness,
         -1,
         0.45,
-        0.35,
+        0.38,
         "The strokes are blurred; hold the camera still and focus on the ink.",
     ),
     _Rule(

@@ -25,6 +25,8 @@ from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
 from sigedge_runtime.selftest import SelftestReport, replay, require_passed
 from sigedge_runtime.store import Gallery, TemplateStore
 
+_REMEMBERED = 65_536  # users whose consistency is kept, some 200 bytes each
+
 
 class Verifier:
     """Verifies signatures with one artefact of one bundle; open it with `Verifier.open`.
@@ -41,7 +43,8 @@ class Verifier:
         self.store = store
         self.operating_point = operating_point
         self._resources = resources
-        self._consistencies: dict[str, tuple[Vector, float]] = {}
+        # By user: what the templates were, and their consistency. No template is kept, nor more than so many users.
+        self._consistencies: dict[str, tuple[int, float]] = {}
 
     @classmethod
     def open(
@@ -275,12 +278,14 @@ class Verifier:
         """Of a user's stored references; worked out again only when they changed, for it grows with their square."""
         if not self.manifest.verification.consistency_weight:
             return 0.0
-        known = self._consistencies.get(user)
-        if known is None or not np.array_equal(known[0], references):
+        known, content = self._consistencies.get(user), hash(references.tobytes())
+        if known is None or known[0] != content:
             found = self.manifest.verification.similarity.consistencies(
                 references, np.array([len(references)], np.intp)
             )
-            known = self._consistencies[user] = references, float(found[0])
+            if len(self._consistencies) >= _REMEMBERED:
+                self._consistencies.clear()
+            known = self._consistencies[user] = content, float(found[0])
         return known[1]
 
     def _candidate(self, user: str, score: float, references: int, asked: str) -> Candidate:

@@ -93,6 +93,7 @@ TABLES: dict[str, Table] = {
             ("signers on each side", text("real", "signers")),
             ("images on each side", text("real", "images")),
             ("AUC of telling them apart", decimals(2, "auc")),
+            ("as training shows them", decimals(2, "trained")),
         ),
     ),
     "experiments": Table(

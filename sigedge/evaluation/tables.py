@@ -23,6 +23,7 @@ from sigedge.evaluation import (
     columns_lab,
     columns_pairs,
     columns_signauth,
+    columns_soundness,
     columns_systems,
 )
 from sigedge.evaluation.columns import Result, Row, Table, model_of
@@ -42,6 +43,7 @@ TABLES = {
     **columns_lab.TABLES,
     **columns_pairs.TABLES,
     **columns_signauth.TABLES,
+    **columns_soundness.TABLES,
     **columns_systems.TABLES,
 }
 

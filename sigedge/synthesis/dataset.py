@@ -16,7 +16,7 @@ from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.errors import DataError
 
 RECIPE_FILE = "synthesis.json"
-_RECIPE_VERSION = 2
+_RECIPE_VERSION = 3
 """Raised whenever the same seed draws other signatures, so that folders of before are not mixed with new ones."""
 _FOLDERS: dict[Label, str] = {"genuine": "genuine", "skilled": "forged"}
 

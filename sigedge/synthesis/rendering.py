@@ -121,12 +121,21 @@ def _digitised(image: NDArray[np.float32], scan: ScanConditions, rng: np.random.
     if scan.noise > 0.0:
         grain = scan.noise * _tile("sensor", image.shape[1], image.shape[0], rng)
         image = image + (grain if image.ndim == 2 else grain[:, :, None])
+    if scan.cut > 0.0:
+        image = np.where(image < _cut_level(scan), np.float32(0.0), np.float32(255.0))
     pixels = np.clip(image + 0.5, 0.0, 255.0).astype(np.uint8)
     if scan.jpeg_quality == 0:
         return pixels
     _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, scan.jpeg_quality])
     flag = cv2.IMREAD_COLOR if scan.colour else cv2.IMREAD_GRAYSCALE
     return np.asarray(cv2.imdecode(encoded, flag), dtype=np.uint8)
+
+
+def _cut_level(scan: ScanConditions) -> float:
+    """Grey level below which a scan in black and white is black."""
+    weights = np.array([0.114, 0.587, 0.299])
+    paper, tint = (float(np.array(colour) @ weights) for colour in (scan.paper, scan.ink))
+    return paper + scan.cut * scan.opacity * (tint - paper)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -42,6 +42,7 @@ class ScanConditions:
     noise: float = 0.0  # grey levels, standard deviation
     jpeg_quality: int = 0  # 0: not compressed, else 30..95
     colour: bool = False
+    cut: float = 0.0  # 0: grey levels; else black and white alone, cut at this share of the way from paper to ink
     noise_seed: int = 0
 
     @classmethod
@@ -58,7 +59,7 @@ class ScanConditions:
         ink = np.array(_INKS[int(rng.integers(len(_INKS)))]) + rng.integers(-20, 20)
         good_scan = rng.random() < 0.45
         light = 0.02 if good_scan else 0.14
-        return cls(
+        conditions = cls(
             pen=pen,
             pen_width=float(rng.uniform(thin, thick)),
             speed_response=float(response * rng.uniform(0.4, 1.6)),
@@ -77,6 +78,16 @@ class ScanConditions:
             jpeg_quality=int(rng.integers(40, 96)) if rng.random() < 0.5 else 0,
             colour=bool(rng.random() < 0.3),
             noise_seed=int(rng.integers(2**31)),
+        )
+        # Offices scan forms in black and white, then at a higher resolution.
+        if rng.random() >= 0.3:
+            return conditions
+        return replace(
+            conditions,
+            cut=float(rng.uniform(0.3, 0.7)),
+            resolution=float(rng.uniform(3.5, 6.0)),
+            colour=False,
+            jpeg_quality=0,
         )
 
 

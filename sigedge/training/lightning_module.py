@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sigedge.training.batches import Batches, Pool
+from sigedge.training.distillation import Teachers
 from sigedge.training.losses import make_loss
 from sigedge.training.recipe import Recipe
 from sigedge.training.similarity import matching_of
@@ -26,13 +27,22 @@ class VerifierTraining(lightning.LightningModule):
         recipe: optimisation and loss.
         pools: training canvases by data set.
         validate: figures of a model on the validation signers, e.g. ``eer``.
+        teachers: what the recipe's distillation asks for.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, pools: Mapping[str, Pool], validate: Validate) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        pools: Mapping[str, Pool],
+        validate: Validate,
+        teachers: Teachers | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.loss = make_loss(recipe.loss, matching_of(model))
         self._recipe, self._pools, self._validate = recipe, pools, validate
+        self._teachers = teachers
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the current epoch; Lightning asks again for every epoch."""
@@ -49,8 +59,10 @@ class VerifierTraining(lightning.LightningModule):
         canvases, signers, genuine = batch
         embeddings = self.model(canvases)
         terms = self.loss(embeddings, signers, genuine)
-        total = torch.stack(terms).sum()
         named = dict(zip(self.loss.terms, terms, strict=True))
+        if self._teachers is not None:
+            named["distillation"] = self._teachers(canvases, embeddings)
+        total = torch.stack(list(named.values())).sum()
         self.log_dict({"loss": total, **named}, prog_bar=True, on_step=False, on_epoch=True)
         return total
 

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_serializer,
+)
 
 from sigedge_runtime.errors import RecipeError
 
@@ -199,6 +208,22 @@ class QuantizationAware(Section):
     range_decay: float = Field(default=0.99, ge=0, lt=1)
 
 
+class Distillation(Section):
+    """Trained networks whose similarities the network is to reproduce beside its own loss.
+
+    Attributes:
+        teachers: checkpoints, paths from where the training is started.
+        weight: of the squared difference from the teachers' mean similarities.
+    """
+
+    teachers: list[Path] = Field(min_length=1)
+    weight: PositiveFloat = 10.0
+
+    @field_serializer("teachers")
+    def _as_text(self, teachers: list[Path]) -> list[str]:
+        return [str(teacher) for teacher in teachers]
+
+
 class Recipe(Section):
     """One model, ready to train.
 
@@ -216,6 +241,7 @@ class Recipe(Section):
     signer_variation: SignerVariation = SignerVariation()
     optimisation: Optimisation = Optimisation()
     loss: Loss = SupervisedContrastive()
+    distillation: Distillation | None = None
     quantization_aware: QuantizationAware | None = None
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sigedge_runtime.matching import FAINT, OUT_OF_REACH, LocalMatching
+from sigedge_runtime.matching import FAINT, LocalMatching
 
 _TINY = 1e-12  # keeps the slope of a length finite where a vector is zero
 
@@ -14,6 +14,10 @@ _TINY = 1e-12  # keeps the slope of a length finite where a vector is zero
 def matching_of(model: nn.Module) -> LocalMatching | None:
     """How a network's embeddings are to be compared, by its attribute ``matching``; None, the cosine, without one."""
     return getattr(model, "matching", None)
+
+
+# Keeps what lies out of reach from being the best match: cosines are -1 to 1.
+OUT_OF_REACH = -4.0
 
 
 def similarities(embeddings: Tensor, matching: LocalMatching | None) -> Tensor:

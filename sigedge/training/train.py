@@ -16,6 +16,7 @@ from sigedge.data import CanvasSet
 from sigedge.training.batches import Batches
 from sigedge.training.data import TrainingData, load_training_data
 from sigedge.training.decision import fit_decision, validation_figures
+from sigedge.training.distillation import Teachers
 from sigedge.training.lightning_module import VerifierTraining
 from sigedge.training.quantisation import QuantisedDeployment
 from sigedge.training.recipe import QuantizationAware, Recipe, load_recipe
@@ -69,7 +70,13 @@ def train(
     loaded = load_training_data(settings, data, cache, fold=fold)
     model = _start(settings, initial)
     network = _network(model, settings, loaded)
-    module = VerifierTraining(network, settings, loaded.pools, lambda m: _figures(m, loaded.validation, settings))
+    module = VerifierTraining(
+        network,
+        settings,
+        loaded.pools,
+        lambda m: _figures(m, loaded.validation, settings),
+        _teachers(network, settings),
+    )
     optimisation = settings.optimisation
     fit(
         module,
@@ -142,6 +149,13 @@ def _start(recipe: Recipe, initial: Path | None) -> nn.Module:
         load_weights(model, trained.state_dict(), initial, recipe.architecture, parts=info.config != recipe.config)
     # The faster of two layouts on a CPU, for bfloat16 and for float32.
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _teachers(student: nn.Module, recipe: Recipe) -> Teachers | None:
+    if recipe.distillation is None:
+        return None
+    networks = [load_checkpoint(path)[0] for path in recipe.distillation.teachers]
+    return Teachers(networks, student, recipe.distillation.weight)
 
 
 def _figures(model: nn.Module, validation: CanvasSet, recipe: Recipe) -> dict[str, float]:

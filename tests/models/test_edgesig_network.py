@@ -71,6 +71,19 @@ def test_the_deployed_graph_computes_the_same(head: str) -> None:
     assert not any(isinstance(module, nn.BatchNorm2d | nn.Dropout) for module in deployed.modules())
 
 
+def test_branches_start_without_effect_and_are_folded_into_the_kernels() -> None:
+    plain, branched = make_small(), make_small(branches=True)
+    missing, unknown = branched.load_state_dict(plain.state_dict(), strict=False)
+    assert not unknown and all(".point." in name for name in missing)
+    with torch.inference_mode():
+        assert torch.allclose(branched(canvases(3)), plain(canvases(3)))
+        for block in branched.blocks:
+            nn.init.normal_(block.point.weight, 0, 0.3)  # type: ignore[union-attr,arg-type]
+        expected, found = branched(canvases(3)), branched.export_module()(canvases(3))
+    assert not torch.allclose(expected, plain(canvases(3)))
+    assert torch.allclose(found, expected, atol=1e-5 * float(expected.abs().max()))
+
+
 def test_a_vector_for_each_cell_row_by_row() -> None:
     model = make_small()
     assert model.matching == LocalMatching(4, 8, 1, 2)

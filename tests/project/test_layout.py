@@ -30,7 +30,7 @@ FLAT_APIS = (
     "sigedge_export",
     "sigedge_runtime",
 )
-EXTRAS = {"litert", "tflite", "onnx", "tensorrt", "train", "export", "sign", "kiosk", "distributed", "dev"}
+EXTRAS = {"litert", "tflite", "onnx", "tensorrt", "train", "export", "sign", "kiosk", "distributed", "fuzz", "dev"}
 
 
 @pytest.fixture(scope="module")

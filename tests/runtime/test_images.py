@@ -273,10 +273,10 @@ def test_a_file_that_may_not_be_read_names_the_cause(tmp_path: Path, monkeypatch
     path = tmp_path / "secret.png"
     path.write_bytes(encode(GREY, ".png"))
 
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ImageError, match=r"secret\.png.*Permission denied"):
         read_image(path)
 

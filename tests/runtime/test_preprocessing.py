@@ -216,8 +216,8 @@ class TestSpec:
             PreprocessSpec.from_dict(values)
 
     def test_another_version_is_refused_with_the_remedy(self) -> None:
-        with pytest.raises(BundleError, match=r"version 2.*install .*export"):
-            PreprocessSpec.from_dict(PreprocessSpec().to_dict() | {"version": 2})
+        with pytest.raises(BundleError, match=r"version 1.*install .*export"):
+            PreprocessSpec.from_dict(PreprocessSpec().to_dict() | {"version": 1})
 
 
-GOLDEN = "ee1f668f70c23617c58184c8e1b8e91b506d28acc4a701ed71c1d0e2b4c1b09e"
+GOLDEN = "c83345bb87479fb8fd7f2becf842477702fd1c77efeb0502622f5fa4bf5bcbbf"

@@ -144,7 +144,7 @@ def test_scores_by_hand() -> None:
     assert [score(query, references, rule(fusion)) for fusion in ("mean", "max", "mean_max")] == [0.5, 1.0, 0.75]
     # Two cells of one number: within reach the second reference is as alike as the first.
     found = [score(query, references, rule(matching=LocalMatching(1, 2, 0, reach))) for reach in (0, 1)]
-    assert found == pytest.approx([0.5 / 1.05**2, 1 / 1.05**2])
+    assert found == pytest.approx([0.5 / 1.05**2, 1 / 1.05**2], abs=1e-3)  # directions are rounded
 
 
 @pytest.mark.parametrize("matching", [None, CELLS])

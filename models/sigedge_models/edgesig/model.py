@@ -17,26 +17,31 @@ class RepConv(nn.Module):
     """A 3x3 convolution with batch normalisation, which is folded into it for inference; ReLU after it.
 
     Where the shape is kept the input is added before ReLU. Structural re-parameterisation after X. Ding et al.,
-    "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section 3, without its 1x1 branches, whose memory
-    traffic slows training on a CPU, and without folding the shortcut: beside a one in the middle of a kernel, int8
-    rounds the other weights too coarsely.
+    "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section 3, with one normalisation for all branches, and
+    without folding the shortcut: beside a one in the middle of a kernel, int8 rounds the other weights too coarsely.
 
     Args:
         channels_in: channels read.
         channels_out: channels written.
         stride: 1 or 2.
+        branch: train a 1x1 convolution beside the 3x3 one, which is added to its middle for inference. It starts at
+            zero, so that a trained network may get one.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, branch: bool = False) -> None:
         super().__init__()
         self.stride = stride
         self.has_shortcut = channels_in == channels_out and stride == 1
         self.conv = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+        self.point = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False) if branch else None
+        if self.point is not None:
+            nn.init.zeros_(self.point.weight)
         self.norm = nn.BatchNorm2d(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [N, channels_in, H, W] to float [N, channels_out, H/stride, W/stride]."""
-        y = self.norm(self.conv(x))
+        y = self.conv(x)
+        y = self.norm(y if self.point is None else y + self.point(x))
         return functional.relu(x + y if self.has_shortcut else y)
 
     def deployed(self) -> nn.Module:
@@ -46,7 +51,10 @@ class RepConv(nn.Module):
 
     def deployed_weights(self) -> tuple[Tensor, Tensor]:
         """Kernel and bias of `deployed` in evaluation mode, float64."""
-        return _fold(self.conv.weight, self.norm)
+        kernel = self.conv.weight
+        if self.point is not None:
+            kernel = kernel + functional.pad(self.point.weight, (1, 1, 1, 1))
+        return _fold(kernel, self.norm)
 
 
 class Shortcut(nn.Module):
@@ -80,6 +88,7 @@ class EdgeSig(nn.Module):
             ``global`` one for the whole canvas, to be compared by cosine.
         embedding_size: length of such a vector.
         reach: cells up or down and left or right in which `LocalMatching` looks for the best match.
+        branches: train a 1x1 convolution beside every 3x3 one, see `RepConv`.
         dropout: share of features dropped before the head while training.
         canvas_height: rows of the canvas, divisible by the product of all strides.
         canvas_width: columns of the canvas, likewise.
@@ -91,6 +100,7 @@ class EdgeSig(nn.Module):
         head: str = "local",
         embedding_size: int | None = None,
         reach: tuple[int, int] = (1, 2),
+        branches: bool = False,
         dropout: float = 0.0,
         canvas_height: int = 128,
         canvas_width: int = 256,
@@ -101,7 +111,7 @@ class EdgeSig(nn.Module):
         blocks: list[RepConv] = []
         channels, shrink = 1, 1
         for width, stride in stages or DEFAULT_STAGES[head]:
-            blocks.append(RepConv(channels, width, stride))
+            blocks.append(RepConv(channels, width, stride, branches))
             channels, shrink = width, shrink * stride
         self.blocks = nn.ModuleList(blocks)
         field = (canvas_height // shrink, canvas_width // shrink)
