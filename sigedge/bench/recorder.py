@@ -7,6 +7,7 @@ arguments it got, and replayed in a straight line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,20 +27,22 @@ class Call:
         name: for people, e.g. ``cv2.resize``.
         function: what was called.
         arguments, keywords: arrays by reference, as plain `numpy.ndarray`.
+        result: what it returned, likewise.
     """
 
     name: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     keywords: dict[str, Any]
+    result: Any
 
 
 def record(function: Callable[[Any], Any], image: Any) -> list[Call]:
     """Run `function` on an image and list, in order, the OpenCV functions and numpy operations that it made.
 
     Seen are functions of `cv2`, and functions, operators, indexing and reductions on arrays that came out of one of
-    them or from the image. Not seen are plain Python, and numpy on arrays made from nothing: a replay takes rather less
-    than the work, so that an overhead computed from it errs on the high side.
+    them or from the image. Not seen are plain Python, and numpy on arrays made from nothing: the calls take rather less
+    than the work, so that an overhead computed from them errs on the high side.
     """
     calls: list[Call] = []
     with _recording_opencv(calls):
@@ -47,10 +50,67 @@ def record(function: Callable[[Any], Any], image: Any) -> list[Call]:
     return calls
 
 
-def replay(calls: Sequence[Call]) -> None:
-    """Make the calls again and drop what they return."""
-    for call in calls:
-        call.function(*call.arguments, **call.keywords)
+def straight_line(calls: Sequence[Call], image: Any) -> Callable[[], None]:
+    """The calls as one function without a branch: each works on what earlier ones returned, which is freed after its
+    last use, as in the function that was recorded. So memory and caches are used alike.
+
+    Args:
+        calls: of `record`.
+        image: that they were recorded on.
+    """
+    line = _Line(image)
+    for number, call in enumerate(calls):
+        line.add(number, call)
+    return line.compiled()
+
+
+class _Line:
+    """Source text of the calls, in which arrays are known by where they lie in memory."""
+
+    def __init__(self, image: Any) -> None:
+        self._made = {_place(image): "image"}
+        self._fixed: dict[str, Any] = {"image": image}
+        self._lines: list[str] = []
+
+    def add(self, number: int, call: Call) -> None:
+        """A line for a call."""
+        self._fixed[f"f{number}"] = call.function
+        given = [self._name(value) for value in call.arguments]
+        given += [f"{name}={self._name(value)}" for name, value in call.keywords.items()]
+        self._lines.append(f"r{number} = f{number}({', '.join(given)})")
+        parts = call.result if isinstance(call.result, tuple) else ()
+        for index, part in enumerate(parts):
+            if type(part) is np.ndarray:
+                self._made[_place(part)] = f"r{number}[{index}]"
+        if type(call.result) is np.ndarray:
+            self._made[_place(call.result)] = f"r{number}"
+
+    def compiled(self) -> Callable[[], None]:
+        """The function."""
+        last = {name: at for at, line in enumerate(self._lines) for name in re.findall(r"\br\d+\b", line)}
+        body = [
+            f"    {line}; del {', '.join(name for name, end in last.items() if end == at)}"
+            if at in last.values()
+            else f"    {line}"
+            for at, line in enumerate(self._lines)
+        ]
+        exec("\n".join(["def line():", *body, "    return None"]), self._fixed)
+        made: Callable[[], None] = self._fixed["line"]
+        return made
+
+    def _name(self, value: Any) -> str:
+        if type(value) in (tuple, list):
+            inside = "".join(f"{self._name(part)}, " for part in value)
+            return f"({inside})" if type(value) is tuple else f"[{inside}]"
+        if type(value) is np.ndarray and _place(value) in self._made:
+            return self._made[_place(value)]
+        name = f"c{len(self._fixed)}"
+        self._fixed[name] = value
+        return name
+
+
+def _place(array: Any) -> tuple[Any, ...]:
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
 
 
 class _Watched(np.ndarray[Any, Any]):
@@ -87,11 +147,13 @@ class _Watched(np.ndarray[Any, Any]):
 
 
 def _noted(calls: list[Call] | None, name: str, function: Any, arguments: Any, keywords: dict[str, Any]) -> Any:
-    """Note a call, make it on plain arrays, and watch what comes out."""
+    """Make a call on plain arrays, note it, and watch what comes out."""
     arguments, keywords = _plain(tuple(arguments)), _plain(keywords)
+    # What raises is not noted: a loop over an array ends with an index that is out of bounds.
+    result = function(*arguments, **keywords)
     if calls is not None:
-        calls.append(Call(name, function, arguments, keywords))
-    return _watched(function(*arguments, **keywords), calls)
+        calls.append(Call(name, function, arguments, keywords, result))
+    return _watched(result, calls)
 
 
 def _watched(value: Any, calls: list[Call] | None) -> Any:

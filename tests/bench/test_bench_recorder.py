@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sigedge.bench.images import synthetic_scans
-from sigedge.bench.recorder import record, replay
+from sigedge.bench.recorder import Call, record, straight_line
 from sigedge_runtime.preprocessing import harmonise
 
 
@@ -48,8 +48,9 @@ def test_a_replay_makes_the_same_calls_on_the_same_values(monkeypatch: pytest.Mo
     first, last = calls[0], calls[-1]
     again = [call.function(*call.arguments, **call.keywords) for call in (first, last)]
     assert all(type(one) is np.ndarray or isinstance(one, (int, float, tuple, np.generic, type(None))) for one in again)
-    replay(calls)
-    replay(calls)  # what a call writes in place does not make the next one fail
+    run = straight_line(calls, image)
+    run()
+    run()  # what a call writes in place does not make the next one fail
 
 
 def test_harmonise_does_not_notice_that_it_is_recorded() -> None:
@@ -60,6 +61,26 @@ def test_harmonise_does_not_notice_that_it_is_recorded() -> None:
     assert np.array_equal(np.asarray(canvases[0].canvas), expected.canvas)
     assert canvases[0].quality == expected.quality
     assert sum(call.name.startswith("cv2.") for call in calls) >= 5
+
+
+def test_a_loop_over_an_array_is_replayed_too() -> None:
+    def rows(image: Any) -> list[int]:
+        return [int(row.sum()) for row in cv2.flip(image, 0)]
+
+    calls = record(rows, np.ones((3, 4), np.uint8))
+    assert [call.name for call in calls].count("numpy indexing") == 3
+    straight_line(calls, np.ones((3, 4), np.uint8))()
+
+
+def test_each_call_works_on_what_earlier_ones_returned() -> None:
+    image, seen = np.zeros((4, 4), np.uint8), []
+    calls = record(lambda watched: cv2.add(cv2.add(watched, 3), 4), image)
+    last = calls[-1]
+    calls.append(Call("keep", seen.append, (last.result,), {}, None))
+    run = straight_line(calls, image)
+    image += 1
+    run()
+    assert np.all(seen[0] == 8), "3 and 4 more than the image holds by now"
 
 
 def test_opencv_is_itself_again_afterwards() -> None:
