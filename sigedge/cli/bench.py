@@ -60,6 +60,7 @@ def bench(
     write_page = _page_writer(page, json)
     options = BenchOptions(
         repeats=repeats,
+        batch=min(repeats, BenchOptions.batch),
         cold_starts=cold_starts,
         queries=queries,
         threads=tuple(dict.fromkeys(threads or [1])),

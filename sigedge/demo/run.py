@@ -59,7 +59,7 @@ def run_demo(checkpoint: Path, out: Path, *, progress: Progress = lambda _: None
         references, cases = ask(made.bundle, out)
     progress("measure")
     with _timed(seconds, "measure"):
-        bench = measure_bundle(made.bundle, BenchOptions(repeats=REPEATS, cold_starts=1))
+        bench = measure_bundle(made.bundle, BenchOptions(repeats=REPEATS, cold_starts=1, batch=REPEATS))
     with Bundle.open(made.bundle) as bundle:
         manifest = bundle.manifest
     return DemoResult(
