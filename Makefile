@@ -10,6 +10,8 @@ EXTRAS := litert,tflite,onnx,tensorrt,keyring,train,export,search,kiosk,dev
 RECIPES := models/sigedge_models/edgesig
 BUNDLE := runtime/sigedge_runtime/bundles/edgesig
 TEST_ARGS ?=
+DEVICE ?= $(shell uname -sm | tr 'A-Z ' 'a-z-')
+BENCH_BUNDLE ?= $(firstword $(wildcard out/full/edgesig) $(BUNDLE))
 FUZZ_SECONDS ?= 60
 SOAK_MINUTES ?= 10
 
@@ -40,9 +42,11 @@ format: $(STAMP) ## Format the sources
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure the shipped bundle: benchmarks/results/bench-edgesig.json
-	@mkdir -p benchmarks/results
-	@$(BIN)/sigedge bench $(BUNDLE) --json benchmarks/results/bench-$(notdir $(BUNDLE)).json
+# DEVICE names this device; a full export in out/full/edgesig is measured with all its precisions.
+bench: $(STAMP) ## Measure the bundle beside peers: benchmarks/results/bench-DEVICE.json, out/bench/index.html
+	@mkdir -p benchmarks/results out/bench
+	@$(BIN)/sigedge bench $(BENCH_BUNDLE) --peers benchmarks/peers --threads 1 --threads 2 --device-id $(DEVICE) \
+		--json benchmarks/results/bench-$(DEVICE).json --page out/bench/index.html
 
 arm-parity: $(STAMP) ## Compare the runtime here with emulated Arm cores: benchmarks/results/arm-parity.json
 	@$(BIN)/python -m sigedge.arm --json benchmarks/results/arm-parity.json

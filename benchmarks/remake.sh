@@ -47,12 +47,13 @@ $python benchmarks/abstention.py $bundles/edgesig
 for system in cgan forger cleaner; do # they are judged by the flagship
 	$sigedge evaluate $system --index "$index" --json $results/system-$system.json
 done
-$sigedge bench $bundles/edgesig --json $results/bench-edgesig.json
 $sigedge calibrate "${real[@]}" --out out/calibration.npz
 $sigedge calibrate --compare $weights/edgesig.safetensors --calibration out/calibration.npz "${real[@]}" \
 	--json $results/calibration-edgesig.json
 $sigedge export $weights/edgesig.safetensors --out out/full/edgesig "${real[@]}"
 $python benchmarks/parity_results.py out/full/edgesig
 OMP_NUM_THREADS=1 $python benchmarks/training_time.py "$runs"
+make bench
+$python benchmarks/profile_verification.py $bundles/edgesig
 make docs-tables
 ship # once more: the cards hold the new tables now

@@ -1,9 +1,12 @@
 """Build, prove and time a bundle's TensorRT plans on the GPU here; writes a file of benchmarks/results/.
 
 Usage: python benchmarks/tensorrt_gpu.py BUNDLE [--out PATH] [--cache DIR] [--repeats N] [--signers N]
+       [--batches 1,32,256] [--weights PATH]
 
 Every ONNX file of the bundle is built, then compared with the float32 ONNX file on ONNX Runtime over all pairs of
 synthetic canvases, then timed with and without a CUDA graph: one canvas a call, from the host's memory and back to it.
+Then plans of several batch sizes take turns with PyTorch, eager and compiled, and ONNX Runtime on the GPU, each beside
+the least it could take (gpu_batches.py).
 """
 
 from __future__ import annotations
@@ -43,6 +46,10 @@ PRECISIONS = ("float32", "float16", "int8")
 WARM_UP = 50
 RESULTS = Path(__file__).resolve().parent / "results"
 
+# The script also runs loaded by its path, without its folder on the path.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import gpu_batches  # noqa: E402
+
 Embeddings = NDArray[np.float32]
 
 
@@ -53,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     with Bundle.open(options.bundle) as bundle:
         machine = describe_gpu()
         rows = measure(bundle, samples, options.cache, options.repeats)
+        batches = measure_batches(bundle, samples, options)
         model = bundle.manifest.model
     measured = {row["precision"] for row in rows}
     out = options.out or RESULTS / f"tensorrt-{model.name}-{slug(machine['gpu'])}.json"
@@ -74,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         "energy": "not measured",
         "not_in_bundle": [precision for precision in PRECISIONS if precision not in measured],
         "rows": rows,
+        "batches": batches,
     }
     write_result(out, result)
     print(f"written: {out}")
@@ -87,7 +96,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, help="folder of the plans; default: that of sigedge build-engine")
     parser.add_argument("--repeats", type=int, default=2000, help="timed inferences for each plan and way of running")
     parser.add_argument("--signers", type=int, default=16, help="synthetic signers of the comparison")
+    parser.add_argument("--batches", type=numbers, default=(1, 32, 256), help="batch sizes, e.g. 1,32,256")
+    parser.add_argument("--weights", type=Path, help="checkpoint for PyTorch; without it PyTorch is left out")
     return parser.parse_args(arguments)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Numbers with commas between."""
+    return tuple(int(part) for part in text.split(",") if part)
+
+
+def measure_batches(bundle: Bundle, samples: ParitySet, options: argparse.Namespace) -> dict[str, Any]:
+    """TensorRT beside PyTorch and ONNX Runtime at each batch size, each held against ONNX Runtime on the CPU."""
+    reference = bundle.artifact(format="onnx", precision="float32")
+    with open_engine("onnxruntime", reference, bundle.path(reference.file)) as engine:
+        expected = engine.infer_batch(samples.canvases)
+
+    def judge(found: Embeddings) -> dict[str, float | int]:
+        return compare(found, expected, samples, bundle.manifest.verification)
+
+    return gpu_batches.measure(bundle, samples.canvases, options.batches, options.repeats, options.weights, judge)
 
 
 def measure(bundle: Bundle, samples: ParitySet, cache: Path | None, repeats: int) -> list[dict[str, Any]]:

@@ -3,22 +3,25 @@
 Every artefact runs once a round, in an order drawn anew for each round, in one fresh process and on one thread: what
 slows the machine for a while slows all of them. That does not help where the process has to wait for the processor in
 most rounds: all times then approach the scheduler's time slice, and each other. So the waiting is measured too.
-How long a whole verification takes is the matter of `measure`.
+How long a whole verification takes is the matter of `measure`, in whose turns each contestant has its own process.
 """
 
 from __future__ import annotations
 
 import json
-import random
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from sigedge.bench.team import orders
+from sigedge_runtime.errors import EngineError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 60
 WARM_UP = 5
+WORKER_SECONDS = 600
 CANVASES = 20
 PROTOCOL = {
     "rounds": ROUNDS,
@@ -73,7 +77,8 @@ def time_artifacts(
     Raises:
         EngineError: an artefact does not run.
     """
-    from sigedge.bench.measure import BenchOptions, combinations, run_worker
+    from sigedge.bench.entries import combinations
+    from sigedge.bench.options import BenchOptions
 
     chosen = list(combinations(bundle.manifest.artifacts, BenchOptions()))
     if not chosen:
@@ -99,6 +104,39 @@ def _split(rounds: list[tuple[float, float]]) -> tuple[tuple[float, ...], float]
     """Times, and the median share of them that the processor spent elsewhere."""
     passed, busy = np.array(rounds, dtype=np.float64).T
     return tuple(passed.tolist()), float(np.median(np.clip(1 - busy / passed, 0, 1)))
+
+
+def run_worker(module: str, job: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Run a job in a fresh process.
+
+    Args:
+        module: run as ``python -m MODULE JOB.json``; prints one JSON object as its last line.
+        job: plain values.
+        folder: existing folder for the job file.
+        where: how an error calls the job.
+
+    Returns:
+        What the process printed, and its own wall-clock time in milliseconds as ``process``.
+
+    Raises:
+        EngineError: the process failed.
+    """
+    file = folder / "job.json"
+    file.write_text(json.dumps(job), encoding="utf-8")
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(file)],
+        capture_output=True,
+        text=True,
+        timeout=WORKER_SECONDS,
+        check=False,
+    )
+    elapsed = (time.perf_counter() - start) * 1e3
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise EngineError(f"Measuring {where} failed ({last}); run `sigedge selftest` on it.")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return {**result, "process": elapsed}
 
 
 def main(job_file: str) -> None:
@@ -129,10 +167,7 @@ def take_turns(
         By run and counted round: milliseconds that passed, and milliseconds that the process was running.
     """
     taken: list[list[tuple[float, float]]] = [[] for _ in runs]
-    order = list(range(len(runs)))
-    draw = random.Random(0)
-    for number in range(warm_up + rounds):
-        draw.shuffle(order)
+    for number, order in enumerate(orders(len(runs), warm_up + rounds)):
         for index in order:
             start, running = time.perf_counter(), time.process_time()
             runs[index](canvases[number % len(canvases)])

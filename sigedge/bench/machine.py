@@ -9,7 +9,16 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-LIBRARIES = ("sigedge", "numpy", "opencv-python-headless", "ai-edge-litert", "tflite-runtime", "onnxruntime")
+LIBRARIES = (
+    "sigedge",
+    "numpy",
+    "opencv-python-headless",
+    "ai-edge-litert",
+    "tflite-runtime",
+    "onnxruntime",
+    "torch",
+    "scipy",
+)
 NOT_KNOWN = "not known"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 RESAMPLES = 2000
+TAIL_RESAMPLES = 300
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,34 @@ def ratio_of_medians(numerators: Sequence[float], denominators: Sequence[float])
     low, high = np.percentile(above / below, (2.5, 97.5))
     estimate = np.median(pair[0]) / np.median(pair[1])
     return round(float(estimate), 3), round(float(low), 3), round(float(high), 3)
+
+
+def ratio_of_rounds(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+    """`ratio_of_medians` of contestants that took turns: each round counts with its own median.
+
+    Args:
+        above: measurements of each round, at least one in each.
+        below: of the same rounds.
+    """
+    return ratio_of_medians(*([float(np.median(taken)) for taken in rounds] for rounds in (above, below)))
+
+
+def tail_ratio(rounds: Sequence[Sequence[float]], percentile: float = 99) -> tuple[float, float, float]:
+    """A percentile over the median of all measurements, with its 95 % interval over drawn rounds.
+
+    Args:
+        rounds: measurements of each round, at least one in each.
+        percentile: 0 to 100.
+
+    Returns:
+        Estimate, low and high end.
+    """
+    draws = np.random.default_rng(0).integers(0, len(rounds), size=(TAIL_RESAMPLES, len(rounds)))
+    found = [_tail([rounds[index] for index in draw], percentile) for draw in draws]
+    low, high = np.percentile(found, (2.5, 97.5))
+    return round(_tail(rounds, percentile), 3), round(float(low), 3), round(float(high), 3)
+
+
+def _tail(rounds: Sequence[Sequence[float]], percentile: float) -> float:
+    top, middle = np.percentile(np.concatenate([np.asarray(taken) for taken in rounds]), (percentile, 50))
+    return float(top / middle)

@@ -1,71 +1,109 @@
-"""One measurement in a process of its own: `python -m sigedge.bench.worker JOB.json` prints one JSON object.
+"""One contestant in a process of its own: `python -m sigedge.bench.worker JOB.json`.
 
-A fresh process is what cold start means, and what keeps the peak memory of one artefact apart from another's.
+A fresh process is what cold start means, and what keeps the memory, the threads and the caches of one contestant apart
+from another's. It prints one JSON object as soon as it has verified for the first time, then does what it is told on
+its standard input, one JSON object a line, and answers each with one:
+
+    {"do": "turn", "warm_up": 1, "count": 50}    verify, and tell the milliseconds by stage
+    {"do": "batch", "count": 200, "threads": 2}  verify many as fast as it can, and tell how many a second
+    {"do": "finish"}                             tell the peak memory and the self-test, and end
+
 Nothing is imported before the clock runs but the standard library.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from sigedge_runtime import Verifier
+from sigedge.bench.contestants import load_maker
 
-STAGES = ("decode", "preprocess", "infer", "match", "total")
-USER = "bench"
+if TYPE_CHECKING:
+    from sigedge.bench.contestants import Runner
 
 
 def main(job_file: str) -> None:
-    """Run the job and print its result."""
+    """Open the contestant, then serve."""
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    pin(job["processors"])
     start = time.perf_counter()
-    from sigedge_runtime import Verifier
-
+    maker = load_maker(job["maker"])
+    maker.import_libraries(**job["arguments"])
     imported = time.perf_counter()
-    # A store inside the job's own folder: matching reads templates from SQLite, as in service.
-    with tempfile.TemporaryDirectory(dir=Path(job_file).parent) as folder:
-        verifier = Verifier.open(
-            job["bundle"],
-            engine=job["engine"],
-            precision=job["precision"],
-            store=Path(folder) / "templates.db",
-            threads=job["threads"],
-            selftest=False,
-        )
-        with verifier:
-            loaded = time.perf_counter()
-            verifier.embed(job["images"][0])
-            first = time.perf_counter()
-            result: dict[str, Any] = {
-                "import": (imported - start) * 1e3,
-                "load": (loaded - imported) * 1e3,
-                "first_run": (first - loaded) * 1e3,
-            }
-            if job["repeats"]:
-                result |= _measure(verifier, job)
-    print(json.dumps(result))
+    runner: Runner = maker.open_runner(**job["arguments"])
+    loaded = time.perf_counter()
+    first, queries = _images(job["references"][:1]), _images(job["queries"])
+    began = time.perf_counter()
+    runner.embed(first[0])
+    parts = {"import": imported - start, "load": loaded - imported, "first_run": time.perf_counter() - began}
+    _say({part: 1e3 * seconds for part, seconds in parts.items()})
+    try:
+        if job["serve"]:
+            runner.enroll(_images(job["references"]))
+            _serve(runner, runner.prepare(queries), sys.stdin)
+    finally:
+        runner.close()
 
 
-def _measure(verifier: Verifier, job: dict[str, Any]) -> dict[str, Any]:
-    """Stage times over the images in turn, after the warm-up; then the peak memory and the self-test."""
-    from sigedge.bench.machine import peak_rss_mb
+def pin(processors: Sequence[int]) -> None:
+    """Let this process, and the threads it will start, run on these processors alone, where the system can be asked."""
+    if processors and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, processors)
 
-    images, references = job["images"], job["references"]
-    verifier.enroll(USER, images[:references])
-    queries = images[references:]
-    stages: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for index in range(job["warm_up"] + job["repeats"]):
-        timings = verifier.verify(USER, queries[index % len(queries)]).timings
-        if index >= job["warm_up"]:
-            for stage in STAGES:
-                stages[stage].append(getattr(timings, stage))
-    peak = peak_rss_mb()
-    return {"stages": stages, "peak_rss_mb": peak, "selftest": verifier.selftest().to_dict()}
+
+def _images(files: Sequence[str]) -> list[Any]:
+    import numpy as np
+
+    return [np.load(file) for file in files]
+
+
+def _serve(runner: Runner, queries: Sequence[Any], orders: Iterable[str]) -> None:
+    done = 0
+    for line in orders:
+        order = json.loads(line)
+        if order["do"] == "turn":
+            _say(_turn(runner, queries, done, order["warm_up"], order["count"]))
+            done += order["count"]
+        elif order["do"] == "batch":
+            _say(_batch(runner, queries, order["count"], order["threads"]))
+        else:
+            from sigedge.bench.machine import peak_rss_mb
+
+            _say({"peak_rss_mb": peak_rss_mb(), "selftest": runner.selftest()})
+            return
+
+
+def _turn(runner: Runner, queries: Sequence[Any], done: int, warm_up: int, count: int) -> dict[str, Any]:
+    """Verify the queries in turn; the first ones only make caches warm again after the turns of others."""
+    stages: dict[str, list[float]] = {}
+    busy = passed = 0.0
+    for index in range(-warm_up, count):
+        query = queries[(done + index) % len(queries)]
+        ran, start = time.process_time(), time.perf_counter()
+        spent = runner.verify(query)
+        total, ran = (time.perf_counter() - start) * 1e3, (time.process_time() - ran) * 1e3
+        if index < 0:
+            continue
+        busy, passed = busy + ran, passed + total
+        for stage, milliseconds in {**spent, "total": total}.items():
+            stages.setdefault(stage, []).append(milliseconds)
+    return {"stages": stages, "waited": max(0.0, 1 - busy / passed)}
+
+
+def _batch(runner: Runner, queries: Sequence[Any], count: int, threads: int) -> dict[str, Any]:
+    many = [queries[index % len(queries)] for index in range(count)]
+    start = time.perf_counter()
+    way = runner.verify_all(many, threads)
+    return {"per_second": count / (time.perf_counter() - start), "way": way}
+
+
+def _say(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

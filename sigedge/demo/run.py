@@ -59,7 +59,7 @@ def run_demo(checkpoint: Path, out: Path, *, progress: Progress = lambda _: None
         references, cases = ask(made.bundle, out)
     progress("measure")
     with _timed(seconds, "measure"):
-        bench = measure_bundle(made.bundle, BenchOptions(repeats=REPEATS, cold_starts=1))
+        bench = measure_bundle(made.bundle, BenchOptions(repeats=REPEATS, cold_starts=1, batch=REPEATS))
     with Bundle.open(made.bundle) as bundle:
         manifest = bundle.manifest
     return DemoResult(
@@ -120,7 +120,8 @@ def _write(path: Path, image: Image) -> Path:
 
 def _rows(made: Export, manifest: Manifest, bench: dict[str, Any]) -> Iterator[ArtifactRow]:
     """Parity joined with the median time, in the order of the parity report."""
-    medians = {(run["artifact"], run["engine"]): run["stages_ms"]["total"]["p50"] for run in bench["runs"]}
+    memory = [run for run in bench["runs"] if run["source"] == "memory"]
+    medians = {(run["artifact"], run["engine"]): run["stages_ms"]["total"]["p50"] for run in memory}
     sizes = {artifact.name: artifact.size for artifact in manifest.artifacts}
     for row in made.report.rows:
         median = medians.get((row.artifact, row.engine.split()[0]))

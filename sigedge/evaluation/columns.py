@@ -117,8 +117,11 @@ def _parity_rows(result: Result) -> Iterator[Row]:
 
 def _latency_rows(result: Result) -> Iterator[Row]:
     for run in result.get("runs") or ():
+        if run.get("source") == "png" or not pick(run, "stages_ms", "total"):
+            continue
         ran = f"{run.get('artifact')} on {run.get('engine')} {run.get('engine_version', '')}".strip()
-        yield {**run, "ran": ran, "machine": result.get("machine"), "protocol": result.get("protocol")}
+        threads = run.get("threads") or pick(result, "protocol", "threads")
+        yield {**run, "ran": ran, "machine": result.get("machine"), "threads": threads}
 
 
 def _localisation_rows(result: Result) -> Iterator[Row]:
@@ -214,7 +217,7 @@ TABLES: dict[str, Table] = {
             ("total ms", median_and_tail("total")),
             ("cold start ms", decimals(0, "cold_start_ms", "process", "p50")),
             ("peak MiB", decimals(0, "peak_rss_mb")),
-            ("threads", text("protocol", "threads")),
+            ("threads", text("threads")),
             ("processor", text("machine", "cpu")),
         ),
     ),

@@ -17,6 +17,7 @@ from pathlib import Path
 from sigedge.evaluation import (
     columns,
     columns_arm,
+    columns_bench,
     columns_cgan,
     columns_cleaner,
     columns_engines,
@@ -39,6 +40,7 @@ NOTHING = "Not measured yet."
 TABLES = {
     **columns.TABLES,
     **columns_arm.TABLES,
+    **columns_bench.TABLES,
     **columns_cgan.TABLES,
     **columns_cleaner.TABLES,
     **columns_engines.TABLES,

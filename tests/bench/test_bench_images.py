@@ -1,4 +1,4 @@
-"""Real-size input of a bench."""
+"""Real-size input of a bench, and what it says of the machine."""
 
 from __future__ import annotations
 
@@ -10,25 +10,50 @@ import cv2
 import numpy as np
 import pytest
 
-from sigedge.bench.images import HEIGHT, WIDTH, fit, write_images
+from sigedge.bench.images import HEIGHT, WIDTH, on_page, real_scans, synthetic_scans, write_scans
 from sigedge.bench.machine import describe_machine, library_versions
+from sigedge_runtime.errors import DataError
+from sigedge_runtime.preprocessing import harmonise
 
 
-@pytest.mark.parametrize("shape", [(50, 400), (547, 588), (2000, 1500, 3), (300, 20)])
-def test_a_scan_keeps_its_aspect_and_gets_the_pixels_of_a_scan(shape: tuple[int, ...]) -> None:
-    fitted = fit(np.full(shape, 200, np.uint8))
-    assert fitted.shape[0] * fitted.shape[1] == pytest.approx(WIDTH * HEIGHT, rel=0.01)
-    assert fitted.shape[1] / fitted.shape[0] == pytest.approx(shape[1] / shape[0], rel=0.02)
-    assert fitted.shape[2:] == shape[2:] and fitted.dtype == np.uint8
+@pytest.mark.parametrize("shape", [(50, 400), (547, 588), (2000, 1500), (300, 20)])
+def test_a_signature_lies_whole_on_a_page_of_a_scans_size(shape: tuple[int, int]) -> None:
+    ink = np.full(shape, 230, np.uint8)
+    ink[shape[0] // 4 : -shape[0] // 4, shape[1] // 4 : -shape[1] // 4] = 20
+    page = on_page(ink)
+    assert page.shape == (HEIGHT, WIDTH) and page.dtype == np.uint8
+    assert set(page[0]) == {page[0, 0]}, "the paper has no seam at the edge"
+    rows, columns = np.nonzero(page < 125)
+    wanted = (shape[1] // 2) / (shape[0] // 2)
+    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(wanted, rel=0.15), "its aspect is kept"
 
 
-def test_images_are_written_and_seeded(tmp_path: Path) -> None:
-    first, again = tmp_path / "a", tmp_path / "b"
-    first.mkdir()
-    again.mkdir()
-    paths = write_images(first, seed=3, count=2)
-    assert [cv2.imread(str(path)) is not None for path in paths] == [True, True]
-    assert [p.read_bytes() for p in paths] == [p.read_bytes() for p in write_images(again, seed=3, count=2)]
+def test_synthetic_scans_are_usable_seeded_and_different() -> None:
+    scans = synthetic_scans(3, 3)
+    assert all(scan.shape == (HEIGHT, WIDTH) and harmonise(scan).quality.usable for scan in scans)
+    assert all(np.array_equal(one, other) for one, other in zip(scans, synthetic_scans(3, 3), strict=True))
+    assert not np.array_equal(scans[0], scans[1])
+    assert not np.array_equal(scans[0], synthetic_scans(4, 1)[0])
+
+
+def test_real_scans_come_from_a_folder_and_those_below_it(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for name, shape in (("a.png", (40, 60)), ("below/b.png", (40, 60, 3))):
+        cv2.imwrite(str(tmp_path / name), np.full(shape, 200, np.uint8))
+    (tmp_path / "notes.txt").write_text("no image")
+    assert [scan.shape for scan in real_scans(tmp_path, 2)] == [(HEIGHT, WIDTH)] * 2
+    with pytest.raises(DataError, match="holds 2 images, and 3 are needed"):
+        real_scans(tmp_path, 3)
+    (tmp_path / "c.png").write_text("damaged")
+    with pytest.raises(DataError, match=r"c\.png"):
+        real_scans(tmp_path, 3)
+
+
+def test_references_are_written_first(tmp_path: Path) -> None:
+    scans = [np.full((4, 5), value, np.uint8) for value in range(5)]
+    files = write_scans(tmp_path, scans, references=3)
+    assert [int(np.load(path)[0, 0]) for path in files.references] == [0, 1, 2]
+    assert [int(np.load(path)[0, 0]) for path in files.queries] == [3, 4]
 
 
 def test_the_machine_is_described() -> None:

@@ -71,10 +71,11 @@ def test_a_system_has_no_page_of_a_bundle(run, tmp_path: Path) -> None:
 
 
 def test_bench_measures_each_engine_in_processes_of_their_own(run, master_bundle: Path, tmp_path: Path) -> None:
-    options = ("--repeats", 3, "--cold-starts", 1, "--precision", "int8")
-    result = run("bench", master_bundle, *options, "--json", tmp_path / "bench.json")
+    options = ("--repeats", 3, "--cold-starts", 1, "--precision", "int8", "--device-id", "desk")
+    files = ("--json", tmp_path / "bench-desk.json", "--page", tmp_path / "page.html")
+    result = run("bench", master_bundle, *options, *files)
     assert result.exit_code == 0, result.stderr
-    found = json.loads((tmp_path / "bench.json").read_text())
+    found = json.loads((tmp_path / "bench-desk.json").read_text())
     assert {row["artifact"] for row in found["runs"]} == {"tiny-int8-tflite", "tiny-int8-onnx"}
     assert len({row["peak_rss_mb"] for row in found["runs"]}) > 1
     for row in found["runs"]:
@@ -84,6 +85,13 @@ def test_bench_measures_each_engine_in_processes_of_their_own(run, master_bundle
         assert len(row["sha256"]) == 64
     assert found["machine"]["cpu"] and found["energy"] == "not measured" and found["model"]["name"] == "tiny"
     assert str(tmp_path) not in json.dumps(found)
+    assert "Figures of this run" in result.stdout
+    assert "desk" in (tmp_path / "page.html").read_text()
+
+
+def test_bench_refuses_a_device_that_cannot_be_a_file_name(run, master_bundle: Path) -> None:
+    result = run("bench", master_bundle, "--device-id", "../up")
+    assert result.exit_code == 2 and "device id" in result.stderr
 
 
 def test_bench_says_which_engine_is_missing(run, master_bundle: Path) -> None:

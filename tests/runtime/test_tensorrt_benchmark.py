@@ -62,6 +62,11 @@ def test_the_result_file_holds_what_was_measured_and_on_what(
     assert result["rows"][0]["parity"]["flipped"] == 0
     assert result["rows"][0]["parity"]["max_score_difference"] < 1e-5
     assert not gpu.live
+    beside = result["batches"]
+    assert beside["rates"] is None and {(row["engine"], row["batch"]) for row in beside["rows"]} == {("tensorrt", 1)}
+    assert all(row["latency_ms"]["n"] == 3 and row["floor"] is None for row in beside["rows"])
+    named = {entry["contender"] for entry in beside["not_run"]}
+    assert {"rates of the GPU", "tensorrt int8, batch 256", "onnxruntime-cuda float32, batch 1"} <= named
 
 
 def test_a_wrong_result_shows(gpu: Any, script: ModuleType, arguments: list[str]) -> None:
