@@ -40,7 +40,8 @@ def extract_zip(path: Path, target: Path) -> None:
             for entry in entries:
                 _check_kind(path, entry)
                 _extract(archive, entry, target / entry.filename)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, IndexError, NotImplementedError, ValueError) as error:
+        # Python's zip reader looks at the last letter of a name that may be empty.
         raise BundleError(f"{path} is not a bundle: no intact zip file ({error}); copy it again.") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be unpacked ({error}); check its permissions and the free space.") from None

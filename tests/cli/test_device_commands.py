@@ -53,7 +53,7 @@ def test_a_poor_picture_is_asked_for_again(
         decision = bundle.manifest.verification
     sign_off(bundle_folder, decision=replace(decision, sign_again_below=0.9))
     blurred = tmp_path / "blurred.png"
-    cv2.imwrite(str(blurred), cv2.GaussianBlur(cv2.imread(str(signatures / "ada" / "3.png")), (0, 0), 2))
+    cv2.imwrite(str(blurred), cv2.GaussianBlur(cv2.imread(str(signatures / "ada" / "3.png")), (0, 0), 2.6))
     result = run("verify", blurred, "--user", "ada", "--store", store, "--bundle", bundle_folder)
     assert result.exit_code == 1 and result.stdout.startswith("SIGN AGAIN")
     assert "take the picture again. The strokes are blurred" in result.stdout

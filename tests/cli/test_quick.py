@@ -50,7 +50,7 @@ def test_a_plain_request_is_read() -> None:
     options = ["--bundle", "b.zip", "--engine", "litert", "--precision", "int8", "--threads", "auto", "--json", "-"]
     found = quick.read_request([*STORED, *options, "--operating-point=high-security"])
     assert found == Request(
-        Path("q.png"), "ada", Path("s.db"), None, Path("b.zip"), "litert", "int8", "high-security", None, "-"
+        Path("q.png"), "ada", Path("s.db"), None, None, Path("b.zip"), "litert", "int8", "high-security", None, "-"
     )
     found = quick.read_request(["verify", "-r", "a.png", "q.png", "--reference", "b", "-b", "x", "--threads", "2"])
     assert found == Request(Path("q.png"), reference=[Path("a.png"), Path("b")], bundle=Path("x"), threads=2)

