@@ -42,6 +42,7 @@ from sigedge_models import folder, load_checkpoint
 from sigedge_runtime.atomic import write_atomically
 from sigedge_runtime.bundle import hash_file
 from sigedge_runtime.decision import Decision
+from sigedge_runtime.preprocessing import PreprocessSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "out" / "experiments"
@@ -86,7 +87,8 @@ def development_signers(data: Path) -> CanvasSet:
 def store(group: dict[str, Any], rows: list[dict[str, Any]], *, signers: int) -> None:
     """Write the rows of a group into the result as it is now: another group may be running beside this one."""
     result = read_result(RESULT) if RESULT.exists() else {"groups": {}}
-    result["groups"][group["name"]] = {"title": group["title"], "steps": group["steps"], "rows": rows}
+    made = {"title": group["title"], "steps": group["steps"], "preprocessing": PreprocessSpec.version, "rows": rows}
+    result["groups"][group["name"]] = made
     result["meta"] = provenance(seed=SEED, model={"name": ARCHITECTURE}, signers=signers)
     write_result(RESULT, result)
 

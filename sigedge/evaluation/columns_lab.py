@@ -26,7 +26,7 @@ def _realism_rows(result: Result) -> Iterator[Row]:
 def _experiment_rows(result: Result) -> Iterator[Row]:
     for name, group in (result.get("groups") or {}).items():
         for row in group["rows"]:
-            yield {**row, "group": name, "steps": group["steps"]}
+            yield {**row, "group": name, "steps": group["steps"], "preprocessing": group["preprocessing"]}
 
 
 def _transfer_rows(result: Result) -> Iterator[Row]:
@@ -101,6 +101,7 @@ TABLES: dict[str, Table] = {
         _experiment_rows,
         (
             ("group", text("group")),
+            ("preprocessing", text("preprocessing")),
             ("row", text("name")),
             ("steps", text("steps")),
             ("EER skilled, 1 reference [95 %]", _within("1", percent_interval, "eer_skilled")),
