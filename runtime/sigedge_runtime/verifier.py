@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from sigedge_runtime.choice import open_best
 from sigedge_runtime.engines import Engine, EngineChoice
 from sigedge_runtime.errors import ImageError, QualityError, SigedgeError, TemplateMismatchError
 from sigedge_runtime.images import ImageSource, describe, read_image
+from sigedge_runtime.known_users import Enrolled, KnownUsers
 from sigedge_runtime.manifest import Artifact, Manifest
-from sigedge_runtime.matching import Arranged, Vector
+from sigedge_runtime.matching import Vector
 from sigedge_runtime.preprocessing import harmonise
 from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
 from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
@@ -32,17 +33,6 @@ if TYPE_CHECKING:
     from sigedge_runtime.parallel import Workers
     from sigedge_runtime.search import UserSearch
     from sigedge_runtime.selftest import SelftestReport
-
-_REMEMBERED = 65_536  # users whose consistency is kept, some 200 bytes each
-_RECENT = 16  # users whose references stay laid out for comparing, some 40 kB a reference
-
-
-class _Enrolled(NamedTuple):
-    """References of a user [K, D], laid out, and how alike they are."""
-
-    references: Vector
-    arranged: Arranged
-    consistency: float
 
 
 class Verifier:
@@ -60,9 +50,7 @@ class Verifier:
         self.store = store
         self.operating_point = operating_point
         self._resources = resources
-        # By user: what the templates were, and their consistency. No template is kept, nor more than so many users.
-        self._consistencies: dict[str, tuple[int, float]] = {}
-        self._recent: dict[str, _Enrolled] = {}
+        self._users = KnownUsers(bundle.manifest.verification)
         self._workers: dict[int, Workers] = {}
         self._lock = threading.Lock()
 
@@ -179,7 +167,7 @@ class Verifier:
             references = self.store.templates(user, self.identity)
         query = self._embed(image, clock)
         with clock.stage("match"):
-            enrolled = self._enrolled(user, references)
+            enrolled = self._users.enrolled(user, references)
         return self._judge(query, enrolled, clock)
 
     def verify_many(
@@ -208,7 +196,7 @@ class Verifier:
             clock = Clock()
             query = self._embed(image, clock, engine)
             with clock.stage("match"):
-                enrolled = self._enrolled(user, references)
+                enrolled = self._users.enrolled(user, references)
             return self._judge(query, enrolled, clock)
 
         return self._share(workers).map(judge, pairs)
@@ -237,9 +225,7 @@ class Verifier:
         embeddings = self._embed_all(references, clock)
         query = self._embed_all([image], clock)[0]
         with clock.stage("match"):
-            vectors = np.stack([one.vector for one in embeddings])
-            arranged = self.manifest.verification.similarity.arrange(vectors)
-            enrolled = _Enrolled(vectors, arranged, self._consistency_of(vectors))
+            enrolled = self._users.strangers(np.stack([one.vector for one in embeddings]))
         return self._judge(query, enrolled, clock)
 
     def identify(self, image: ImageSource, limit: int = 5) -> Identification:
@@ -338,7 +324,7 @@ class Verifier:
             )
         return embedding
 
-    def _judge(self, query: Embedding, enrolled: _Enrolled, clock: Clock) -> Verdict:
+    def _judge(self, query: Embedding, enrolled: Enrolled, clock: Clock) -> Verdict:
         with clock.stage("match"):
             count = len(enrolled.references)
             known = np.array([enrolled.consistency])
@@ -365,39 +351,13 @@ class Verifier:
     def _rank(self, query: Vector, gallery: Gallery, asked: str) -> list[Candidate]:
         """All users by likelihood ratio, which is comparable between users with few and with many references."""
         parts = np.split(gallery.vectors, np.cumsum(gallery.sizes)[:-1])
-        known = np.array([self._consistency(user, own) for user, own in zip(gallery.users, parts, strict=True)])
+        known = np.array([self._users.consistency(user, own) for user, own in zip(gallery.users, parts, strict=True)])
         found = scores(query, gallery.vectors, gallery.sizes, self.manifest.verification, known)
         candidates = [
             self._candidate(user, float(score), int(count), asked)
             for user, score, count in zip(gallery.users, found, gallery.sizes, strict=True)
         ]
         return sorted(candidates, key=lambda one: (-one.log_likelihood_ratio, one.user))
-
-    def _enrolled(self, user: str, references: Vector) -> _Enrolled:
-        """A user's stored references, laid out; done again only when they changed, and kept for a few users."""
-        known = self._recent.get(user)
-        if known is not None and (known.references is references or np.array_equal(known.references, references)):
-            return known
-        arranged = self.manifest.verification.similarity.arrange(references)
-        if len(self._recent) >= _RECENT:
-            self._recent.clear()
-        known = self._recent[user] = _Enrolled(references, arranged, self._consistency(user, references))
-        return known
-
-    def _consistency(self, user: str, references: Vector) -> float:
-        """Of a user's stored references; worked out again only when they changed, for it grows with their square."""
-        known, content = self._consistencies.get(user), hash(references.tobytes())
-        if known is None or known[0] != content:
-            if len(self._consistencies) >= _REMEMBERED:
-                self._consistencies.clear()
-            known = self._consistencies[user] = content, self._consistency_of(references)
-        return known[1]
-
-    def _consistency_of(self, references: Vector) -> float:
-        decision = self.manifest.verification
-        if not decision.consistency_weight:
-            return 0.0
-        return float(decision.similarity.consistencies(references, np.array([len(references)], np.intp))[0])
 
     def _candidate(self, user: str, score: float, references: int, asked: str) -> Candidate:
         """A score judged; whatever it is, nobody is accepted who is asked to sign again."""

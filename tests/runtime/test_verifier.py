@@ -224,14 +224,14 @@ def test_consistency_is_worked_out_once_for_each_user(
 def test_what_is_remembered_of_users_is_bounded_and_holds_no_template(
     cells_bundle: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sigedge_runtime.verifier._REMEMBERED", 3)
+    monkeypatch.setattr("sigedge_runtime.known_users.REMEMBERED", 3)
     with Verifier.open(cells_bundle, selftest=False) as verifier:
         for number in range(8):
             verifier.enroll(f"user {number}", genuine(draw, number % 2, 2))
             first = verifier.verify(f"user {number}", draw(0, 7)).score
             assert verifier.verify(f"user {number}", draw(0, 7)).score == first
-            assert 1 <= len(verifier._consistencies) <= 3
-        assert all(isinstance(part, (int, float)) for known in verifier._consistencies.values() for part in known)
+            assert 1 <= len(verifier._users._consistencies) <= 3
+        assert all(isinstance(part, (int, float)) for known in verifier._users._consistencies.values() for part in known)
 
 
 def test_images_may_be_paths_bytes_or_arrays(verifier: Verifier, draw: Draw, tmp_path: Path) -> None:
