@@ -11,7 +11,7 @@ from sigedge_runtime.store.codec import KEY_BYTES, Codec, Plain, Sealed
 from sigedge_runtime.store.connections import Connections
 from sigedge_runtime.store.keys import KEY_VARIABLE, chosen_source, read_key
 from sigedge_runtime.store.records import StoreFacts
-from sigedge_runtime.store.schema import SCHEMA_VERSION, pragma, stored_version, upgrade
+from sigedge_runtime.store.schema import SCHEMA_VERSION, about_store, pragma, stored_version, upgrade
 
 Key = str | bytes | None
 """Source of a key, the key itself, or None for the source in `KEY_VARIABLE`."""
@@ -53,7 +53,7 @@ def open_codec(connections: Connections, key: bytes | None) -> Codec:
     """
     name = connections.name
     with connections.writing() as session:
-        store_id, check = session.database.execute("SELECT id, key_check FROM store").fetchone()
+        store_id, check = about_store(session.database, "id, key_check")
     if check is None and key is None:
         return Plain()
     if check is None:
@@ -71,7 +71,7 @@ def open_codec(connections: Connections, key: bytes | None) -> Codec:
 
 def new_codec(database: sqlite3.Connection, key: bytes, name: str) -> Sealed:
     """What encrypts the store of a connection with a key, from now on."""
-    return Sealed(key, database.execute("SELECT id FROM store").fetchone()[0], name)
+    return Sealed(key, about_store(database, "id")[0], name)
 
 
 def empty_log(connections: Connections) -> bool:
@@ -82,7 +82,7 @@ def empty_log(connections: Connections) -> bool:
     """
     try:
         with connections.writing() as session:
-            (pending,) = session.database.execute("SELECT erasure_pending FROM store").fetchone()
+            (pending,) = about_store(session.database, "erasure_pending")
             if not pending:
                 return True
             if session.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
@@ -115,8 +115,8 @@ def store_facts(path: str | os.PathLike[str], *, busy_timeout_ms: int = 2000) ->
 
 
 def _facts(database: sqlite3.Connection, file: Path) -> StoreFacts:
-    store = database.execute("SELECT hex(id), key_check IS NOT NULL, hex(revision), erasure_pending FROM store")
-    store_id, encrypted, revision, pending = store.fetchone()
+    columns = "hex(id), key_check IS NOT NULL, hex(revision), erasure_pending"
+    store_id, encrypted, revision, pending = about_store(database, columns)
     identities = database.execute("SELECT identity, count(*) FROM users GROUP BY identity ORDER BY identity").fetchall()
     log = file.with_name(f"{file.name}-wal")
     return StoreFacts(

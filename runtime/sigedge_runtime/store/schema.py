@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from sigedge_runtime.errors import StoreError
 
@@ -73,6 +74,18 @@ def upgrade(database: sqlite3.Connection, name: str) -> int:
     database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return version
+
+
+def about_store(database: sqlite3.Connection, columns: str) -> tuple[Any, ...]:
+    """Columns of the one row that tells of the store.
+
+    Raises:
+        sqlite3.DatabaseError: the row is missing, which damage alone can do.
+    """
+    found: tuple[Any, ...] | None = database.execute(f"SELECT {columns} FROM store").fetchone()
+    if found is None:
+        raise sqlite3.DatabaseError("what it says of itself is missing")
+    return found
 
 
 def pragma(database: sqlite3.Connection, name: str) -> int:

@@ -19,6 +19,7 @@ from sigedge_runtime.store.connections import Connections
 from sigedge_runtime.store.merging import Merged, merge
 from sigedge_runtime.store.opening import Key, empty_log, new_codec, open_codec, prepare, require_key
 from sigedge_runtime.store.records import Gallery, StoredTemplates, StoredUser
+from sigedge_runtime.store.schema import about_store
 from sigedge_runtime.store.view import Change, View, by_name, checked, mismatch, unknown
 
 
@@ -200,7 +201,7 @@ class TemplateStore:
         An index of the gallery that remembers it is up to date as long as it is the same. Takes some microseconds.
         """
         with self._connections.reading() as session:
-            found: str = session.database.execute("SELECT lower(hex(revision)) FROM store").fetchone()[0]
+            found: str = about_store(session.database, "lower(hex(revision))")[0]
             return found
 
     @property
@@ -286,7 +287,7 @@ class TemplateStore:
         return View(database, self._codec(database), self.name)
 
     def _codec(self, database: sqlite3.Connection) -> Codec:
-        check = database.execute("SELECT key_check FROM store").fetchone()[0]
+        (check,) = about_store(database, "key_check")
         codec = self._codecs.get(check)
         if codec is None:
             raise StoreKeyError(f"The key of {self.name} was changed meanwhile; open the store again with the new one.")
