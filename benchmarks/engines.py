@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sigedge.bench.images import write_images
+from sigedge.bench.images import synthetic_scans
 from sigedge.bench.summary import summarise
 from sigedge.evaluation.results import provenance, write_result
 from sigedge_runtime import Verifier
@@ -31,7 +31,7 @@ from sigedge_runtime.parallel import Workers
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "engines-edgesig.json"
 WEIGHTS = ROOT / "models" / "weights" / "edgesig.safetensors"
-USER, REFERENCES, BATCHES = "ada", 5, (1, 8, 32)
+USER, REFERENCES, SCANS, BATCHES = "ada", 5, 20, (1, 8, 32)
 PEAK = """
 import sys, sigedge.cli, sigedge.bench.machine
 sys.argv = ["sigedge", *sys.argv[1:]]
@@ -48,7 +48,9 @@ def main(small: bool) -> None:
     repeats, processes = (20, 2) if small else (2000, 30)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images = write_images(folder, 0)
+        images = [folder / f"{number:02d}.png" for number in range(SCANS)]
+        for path, scan in zip(images, synthetic_scans(0, SCANS), strict=True):
+            cv2.imwrite(str(path), scan)
         store = folder / "templates.db"
         with Verifier.open(store=store) as verifier:
             verifier.enroll(USER, list(images[:REFERENCES]))

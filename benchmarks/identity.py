@@ -36,7 +36,7 @@ from sigedge.training.data import SYNTHETIC
 from sigedge.training.recipe import load_recipe
 from sigedge_models import folder
 from sigedge_runtime.bundle import Bundle
-from sigedge_runtime.choice import choose_artifact
+from sigedge_runtime.choice import choose_for
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.engines import open_engine
 from sigedge_runtime.scoring import scores
@@ -63,7 +63,7 @@ def main(result: Path, queries: int) -> None:
     faiss.omp_set_num_threads(1)
     with threadpool_limits(1), Bundle.open(None) as bundle, said("embedding"):
         decision, model = bundle.manifest.verification, bundle.manifest.model
-        artifact = choose_artifact(bundle, "auto", None)
+        artifact, _ = choose_for(bundle, "auto", None, 1)
         trials = embedded(bundle, artifact, decision, queries)
     with threadpool_limits(1):
         with said("comparing with everybody"):
