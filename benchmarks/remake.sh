@@ -4,8 +4,8 @@
 # Usage: benchmarks/remake.sh RUNS
 #
 # RUNS is what `make train` and benchmarks/train_folds.py wrote: edgesig-clean/, edgesig-without-cedar/ and folds/0 to 4.
-# The research data are looked for as everywhere: in SIGEDGE_DATA, else ../shared/data. Takes about an hour on 2 cores;
-# what is there already in .cache is not made twice.
+# The research data are looked for as everywhere: in SIGEDGE_DATA, else ../shared/data. Takes about two hours on 2 cores, and
+# the part with times wants them for itself; what is there already in .cache is not made twice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=$1
@@ -44,16 +44,36 @@ $python benchmarks/folds.py "$runs/folds"
 $python benchmarks/transfer.py "$runs/edgesig-clean/edgesig-clean.safetensors" \
 	"$runs/edgesig-without-cedar/edgesig-without-cedar.safetensors" $weights/edgesig.safetensors
 $python benchmarks/abstention.py $bundles/edgesig
-for system in cgan forger cleaner; do # they are judged by the flagship
+for dataset in cedar-half bhsig260-hindi; do
+	$sigedge data leaks "$index" --dataset $dataset --json $results/leaks-$dataset.json
+done
+for system in cgan forger cleaner signauth; do # the first three are judged by the flagship
 	$sigedge evaluate $system --index "$index" --json $results/system-$system.json
 done
+for model in signet siamese_resnet; do
+	$sigedge export $weights/$model.safetensors --out out/$model --formats tflite --precisions int8,float32 "${real[@]}"
+	for dataset in cedar-half bhsig260-hindi sigcomp2009-nfi; do
+		refs=1,5,10
+		[ $dataset = sigcomp2009-nfi ] && refs=1,3
+		$sigedge evaluate out/$model --index "$index" --dataset $dataset --refs $refs \
+			--json $results/accuracy-$model-$dataset.json
+	done
+	$python benchmarks/verifier_systems.py out/$model
+done
+$python benchmarks/system_exports.py
+$python benchmarks/realism.py
+$python benchmarks/experiments.py "$runs"
 $sigedge calibrate "${real[@]}" --out out/calibration.npz
 $sigedge calibrate --compare $weights/edgesig.safetensors --calibration out/calibration.npz "${real[@]}" \
 	--json $results/calibration-edgesig.json
 $sigedge export $weights/edgesig.safetensors --out out/full/edgesig "${real[@]}"
 $python benchmarks/parity_results.py out/full/edgesig
 OMP_NUM_THREADS=1 $python benchmarks/training_time.py "$runs"
+$python benchmarks/identity.py
+$python benchmarks/engines.py
+$python benchmarks/store_latency.py
 make bench
 $python benchmarks/profile_verification.py $bundles/edgesig
+make arm-parity fuzz soak SOAK_MINUTES=10
 make docs-tables
 ship # once more: the cards hold the new tables now
