@@ -38,7 +38,7 @@ def info(store: StoreOption, json: JsonOption = None) -> None:
     facts = store_facts(store)
     output = Output(json)
     encryption = "encrypted" if facts.encrypted else "not encrypted"
-    output.say(f"{store}: {facts.users} users, {facts.templates} templates, {facts.size:,} bytes, {encryption}")
+    output.say(f"{store}: {_counted(facts.users, facts.templates)}, {facts.size:,} bytes, {encryption}")
     output.table("Made by", ("identity", "users"), facts.identities.items())
     if facts.erasure_pending:
         output.say("The log may still hold what was removed: run `sigedge store purge`.", "yellow")
@@ -58,7 +58,7 @@ def check(store: StoreOption, key: KeyOption = None, json: JsonOption = None) ->
     for finding in found.findings:
         output.say(finding, "red")
     if not found.findings:
-        output.say(f"{store} is sound: {found.users} users, {found.templates} templates.", "green")
+        output.say(f"{store} is sound: {_counted(found.users, found.templates)}.", "green")
     output.result({"store": str(store), "sound": not found.findings, **asdict(found)})
     if found.findings:
         raise typer.Exit(REJECTED)

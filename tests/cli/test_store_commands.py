@@ -48,7 +48,7 @@ def test_info_needs_no_key(run, encrypted: Path) -> None:
     assert facts["encrypted"] is True and (facts["users"], facts["templates"]) == (2, 5)
     assert facts["identities"] == {MINE: 2} and facts["schema_version"] == 2
     text = run("store", "info", "--store", encrypted).stdout
-    assert "2 users, 5 templates" in text and ", encrypted" in text and MINE in text
+    assert "2 users with 5 templates" in text and ", encrypted" in text and MINE in text
 
 
 def test_a_new_key_is_private_and_never_shown(run, key: str, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_new_key_is_private_and_never_shown(run, key: str, tmp_path: Path) -> 
 
 def test_a_sound_store_and_a_damaged_one(run, store: Path) -> None:
     result = run("store", "check", "--store", store)
-    assert result.exit_code == 0 and "is sound: 2 users, 5 templates" in result.stdout
+    assert result.exit_code == 0 and "is sound: 2 users with 5 templates" in result.stdout
     import sqlite3
 
     database = sqlite3.connect(store, isolation_level=None)
