@@ -192,7 +192,9 @@ class LocalMatching(Record):
         # Whole numbers below 2^53: exact in float64 in any order.
         forward = np.einsum("rkc,rc->k", there.astype(np.float64), own.weights)
         backward = np.einsum("rck,rck->k", back.astype(np.float64), theirs.weights)
-        both: NDArray[np.float64] = forward / own.weights.sum() + backward / theirs.total_weights
+        both: NDArray[np.float64] = forward / max(1.0, own.weights.sum()) + backward / np.maximum(
+            1.0, theirs.total_weights
+        )
         return both / (2 * STEPS**2)
 
     def consistencies(self, references: Vector, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
