@@ -72,7 +72,7 @@ BROKEN = {
         "must be identical",
     ),
     "an int8 score": (
-        put(f"scores {EXACT}", (1,), np.nextafter(np.float32(0.75), np.float32(1))),
+        put(f"scores {EXACT}", (1,), 0.75 + 2e-6),
         "scores differ beyond",
     ),
     "an int8 score that is no number": (put(f"scores {EXACT}", (1,), np.nan), "scores differ beyond"),

@@ -215,8 +215,8 @@ def test_bad_pages_and_files_are_refused(repository: Path, capsys: pytest.Captur
 class TestTablesOfTheLab:
     def test_realism_has_a_row_for_each_data_set(self) -> None:
         sides = {"real": {"signers": 38, "images": 228}, "synthetic": {"signers": 38, "images": 228}}
-        table = render("realism", [{"sets": {"cedar-half": {"auc": 0.693, **sides}}}])
-        assert table.splitlines()[-1] == "| cedar-half | 38 | 228 | 0.69 |"
+        table = render("realism", [{"sets": {"cedar-half": {"auc": 0.693, "trained": 0.612, **sides}}}])
+        assert table.splitlines()[-1] == "| cedar-half | 38 | 228 | 0.69 | 0.61 |"
 
     def test_an_experiment_stands_beside_its_change(self) -> None:
         figures = {
@@ -225,8 +225,8 @@ class TestTablesOfTheLab:
             "change": {"estimate": 0.013, "low": -0.002, "high": 0.03},
         }
         rows = [{"name": "no synthetic signers", "by_count": {"1": figures}}]
-        table = render("experiments", [{"groups": {"training": {"steps": 400, "rows": rows}}}])
-        shown = "| training | no synthetic signers | 400 | 12.7 [9.0, 16.0] | +1.3 [-0.2, +3.0] |"
+        table = render("experiments", [{"groups": {"training": {"steps": 400, "preprocessing": 2, "rows": rows}}}])
+        shown = "| training | 2 | no synthetic signers | 400 | 12.7 [9.0, 16.0] | +1.3 [-0.2, +3.0] |"
         assert table.splitlines()[-1] == f"{shown} {ABSENT} | {ABSENT} |"
 
     def test_transfer_tells_what_fixed_thresholds_do(self) -> None:

