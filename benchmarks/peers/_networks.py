@@ -57,9 +57,14 @@ def network(build: Callable[[], Any], engine: str, shape: tuple[int, ...], name:
 
 
 def _exported(build: Callable[[], Any], shape: tuple[int, ...], name: str) -> Path:
-    """The network as an ONNX file, made by a child: the process that is measured shall hold no PyTorch."""
+    """The network as an ONNX file, made by a child: the process that is measured shall hold no PyTorch.
+
+    A process that holds it already makes the file itself: its threads do not live on in a fork, which waits for them.
+    """
     file = Path(os.environ.get(FOLDER_VARIABLE) or tempfile.mkdtemp()) / f"{name}.onnx"
-    if not file.exists():
+    if not file.exists() and "torch" in sys.modules:
+        _export(build, shape, file)
+    elif not file.exists():
         child = os.fork()
         if child == 0:
             try:

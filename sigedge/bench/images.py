@@ -39,18 +39,22 @@ def _conditions(seed: int, index: int) -> ScanConditions:
 
 
 def real_scans(folder: Path, count: int) -> list[Image]:
-    """The first images of a folder and those below it, by name, grey uint8 [547, 588].
+    """The images of a folder and those below it that are nearest to 588 x 547, grey uint8 [547, 588].
+
+    A scan of another shape would be laid on much paper, and be no scan of that size.
 
     Raises:
         DataError: there are fewer, or one cannot be read.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)[:count]
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if len(files) < count:
         raise DataError(f"{folder} holds {len(files)} images, and {count} are needed; name a folder with more.")
     try:
-        return [on_page(_grey(read_image(path))) for path in files]
+        images = [_grey(read_image(path)) for path in files]
     except ImageError as error:
         raise DataError(str(error)) from error
+    images.sort(key=lambda image: abs(image.shape[0] - HEIGHT) + abs(image.shape[1] - WIDTH))
+    return [on_page(image) for image in images[:count]]
 
 
 def on_page(image: Image) -> Image:

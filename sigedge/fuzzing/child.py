@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 
+from sigedge.bench.machine import peak_rss_mb
 from sigedge.fuzzing.cases import CASES
 from sigedge.fuzzing.targets import TARGETS
 
@@ -59,7 +60,7 @@ def _outcome(run: object, data: bytes) -> str:
 
 def _peak() -> int:
     """Largest resident memory so far, kB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak_rss_mb() * 1024)
 
 
 if __name__ == "__main__":

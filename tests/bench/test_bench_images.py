@@ -49,6 +49,13 @@ def test_real_scans_come_from_a_folder_and_those_below_it(tmp_path: Path) -> Non
         real_scans(tmp_path, 3)
 
 
+def test_real_scans_nearest_in_size_come_first(tmp_path: Path) -> None:
+    for name, shape, level in (("a.png", (100, 900), 210), ("b.png", (540, 590), 220), ("c.png", (200, 300), 230)):
+        cv2.imwrite(str(tmp_path / name), np.full(shape, level, np.uint8))
+    (nearest,) = real_scans(tmp_path, 1)
+    assert int(np.median(nearest)) == 220
+
+
 def test_references_are_written_first(tmp_path: Path) -> None:
     scans = [np.full((4, 5), value, np.uint8) for value in range(5)]
     files = write_scans(tmp_path, scans, references=3)
