@@ -340,7 +340,8 @@ def thin(mask: Image) -> Image:
     ink = _as_image(cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)[1])
     remaining, unchanged = cv2.countNonZero(ink), 0
     for table in cycle(_THINNING_TABLES):
-        code = cv2.filter2D(ink, cv2.CV_8U, _NEIGHBOUR_WEIGHTS, borderType=cv2.BORDER_CONSTANT)
+        if not unchanged:
+            code = cv2.filter2D(ink, cv2.CV_8U, _NEIGHBOUR_WEIGHTS, borderType=cv2.BORDER_CONSTANT)
         ink = _as_image(cv2.subtract(ink, cv2.LUT(code, table)))
         left = cv2.countNonZero(ink)
         unchanged = unchanged + 1 if left == remaining else 0

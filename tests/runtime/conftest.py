@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sigedge_runtime.bundle import MANIFEST, hash_file, hash_files, write_manifest
+from sigedge_runtime.bundle import MANIFEST, Bundle, hash_file, hash_files, write_manifest
 from sigedge_runtime.decision import Calibration, Decision, EnrolmentBound, OperatingPoint
+from sigedge_runtime.engines import Engine, open_engine
 from sigedge_runtime.images import read_image
 from sigedge_runtime.manifest import Artifact, Manifest, ModelInfo, Quantization, Tensor
 from sigedge_runtime.matching import LocalMatching
@@ -167,6 +168,30 @@ def master_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(master_bundle: Path) -> Iterator[Bundle]:
+    """The master bundle, open; nothing may change its files."""
+    with Bundle.open(master_bundle) as opened:
+        yield opened
+
+
+@pytest.fixture
+def load(bundle: Bundle) -> Callable[..., Engine]:
+    """Opens an artefact of the bundle by name, on an engine, with changes to what the manifest says of it."""
+
+    def open_one(engine: str, name: str, **changes: Any) -> Engine:
+        artifact = bundle.artifact(name)
+        return open_engine(engine, replace(artifact, **changes), bundle.path(artifact.file))
+
+    return open_one
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a template store may be made."""
+    return tmp_path / "templates.db"
 
 
 @pytest.fixture

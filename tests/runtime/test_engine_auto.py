@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,6 @@ from sigedge_runtime.errors import EngineError
 from sigedge_runtime.manifest import Artifact
 
 Times = Callable[[dict[tuple[str, int], float]], list[tuple[str, int]]]
-
-
-@pytest.fixture(scope="module")
-def bundle(master_bundle: Path) -> Iterator[Bundle]:
-    with Bundle.open(master_bundle) as opened:
-        yield opened
 
 
 @pytest.fixture

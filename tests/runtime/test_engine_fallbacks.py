@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -15,21 +12,6 @@ from sigedge_runtime.bundle import DEFAULT_BUNDLE, Bundle
 from sigedge_runtime.engines import Engine, engine_class, open_engine
 from sigedge_runtime.engines._tflite_graph import DELEGATE, Graph, Operator
 from sigedge_runtime.errors import EngineError
-
-
-@pytest.fixture(scope="module")
-def bundle(master_bundle: Path) -> Iterator[Bundle]:
-    with Bundle.open(master_bundle) as opened:
-        yield opened
-
-
-@pytest.fixture
-def load(bundle: Bundle) -> Callable[..., Engine]:
-    def open_one(engine: str, name: str, **changes: Any) -> Engine:
-        artifact = bundle.artifact(name)
-        return open_engine(engine, replace(artifact, **changes), bundle.path(artifact.file))
-
-    return open_one
 
 
 @pytest.mark.parametrize("name", ["tiny-float32-tflite", "tiny-int8-tflite"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,6 @@ from sigedge_runtime.engines import onnxruntime as providers
 from sigedge_runtime.errors import EngineUnavailableError
 
 BY_NAME_ONLY = {"onnxruntime-tensorrt", "litert-gpu", "litert-nnapi"}
-
-
-@pytest.fixture(scope="module")
-def bundle(master_bundle: Path) -> Iterator[Bundle]:
-    with Bundle.open(master_bundle) as opened:
-        yield opened
 
 
 @pytest.fixture

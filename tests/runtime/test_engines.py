@@ -6,7 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -35,21 +35,6 @@ PAIRS = [
     ("onnxruntime", "tiny-float32-onnx", 1e-5),
     ("onnxruntime", "tiny-int8-onnx", 0.15),
 ]
-
-
-@pytest.fixture(scope="module")
-def bundle(master_bundle: Path) -> Iterator[Bundle]:
-    with Bundle.open(master_bundle) as opened:
-        yield opened
-
-
-@pytest.fixture
-def load(bundle: Bundle) -> Callable[..., Engine]:
-    def open_one(engine: str, name: str, **changes: Any) -> Engine:
-        artifact = bundle.artifact(name)
-        return open_engine(engine, replace(artifact, **changes), bundle.path(artifact.file))
-
-    return open_one
 
 
 @pytest.fixture

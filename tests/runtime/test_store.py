@@ -35,11 +35,6 @@ def vectors(count: int, seed: int = 0, size: int = 4) -> Vectors:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "templates.db"
-
-
-@pytest.fixture
 def store(path: Path) -> Iterator[TemplateStore]:
     opened = TemplateStore(path, busy_timeout_ms=50)
     yield opened

@@ -31,11 +31,6 @@ def vectors(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "templates.db"
-
-
-@pytest.fixture
 def worker(repository: Path, path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start another process on the store; see store_worker.py."""
     started: list[subprocess.Popen] = []

@@ -33,11 +33,6 @@ def holds(path: Path, rows: NDArray[np.float32]) -> bool:
     return any(piece in found for row in rows for piece in (row[:4].tobytes(), row[-4:].tobytes()))
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "templates.db"
-
-
 def test_the_search_finds_what_is_there(path: Path) -> None:
     with TemplateStore(path) as store:
         store.add("ada lovelace", vectors(3), MINE)

@@ -27,11 +27,6 @@ def vectors(count: int, seed: int = 0, size: int = 8) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "templates.db"
-
-
-@pytest.fixture
 def store(path: Path) -> Iterator[TemplateStore]:
     with TemplateStore(path, busy_timeout_ms=50) as opened:
         opened.add("ada", vectors(3), MINE)
