@@ -16,8 +16,8 @@ from sigedge_runtime.search.index import NOBODY, Labels, MatrixIndex, TemplateIn
 from sigedge_runtime.search.short import short_vectors
 from sigedge_runtime.store import Gallery, StoredUser, TemplateStore
 
-# Chosen from benchmarks/results/identity-edgesig.json. The first two are above what is fastest there: an exact answer is
-# kept as long as it costs a few hundredths of a second at most.
+# Chosen from benchmarks/results/identity-edgesig.json. The first two are above what is fastest there: an exact answer
+# is kept as long as it costs a few hundredths of a second at most.
 EXACT_UP_TO = 1_000
 """Templates up to which everybody is compared exactly."""
 MATRIX_UP_TO = 100_000
