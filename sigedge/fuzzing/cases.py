@@ -12,7 +12,7 @@ import numpy as np
 
 from sigedge.fuzzing.mutations import mutate
 from sigedge.fuzzing.samples import FORMATS, image_files
-from sigedge.fuzzing.targets import IDENTITY
+from sigedge.fuzzing.targets import IDENTITY, TEMPLATE_SIZE
 from sigedge_runtime._protobuf import length_field
 from sigedge_runtime.bundle import DEFAULT_BUNDLE, MANIFEST, Bundle, zip_bundle
 from sigedge_runtime.metadata import KEY, METADATA_PROPS, PROP_KEY, PROP_VALUE, tflite_metadata
@@ -155,6 +155,6 @@ def _store_file() -> bytes:
         path = Path(folder) / "whole.db"
         opened = TemplateStore(path)
         for number, user in enumerate(("ada", "bo", "cy")):
-            opened.add(user, np.full((3, 64), number + 0.5, np.float32), IDENTITY)
+            opened.add(user, np.full((3, TEMPLATE_SIZE), number + 0.5, np.float32), IDENTITY)
         opened.close()
         return path.read_bytes()

@@ -28,6 +28,7 @@ Target = Callable[[bytes], str]
 MAX_PIXELS = 4_000_000
 """Limit of the image target: below the default, so that thousands of lying headers are tried in a minute."""
 IDENTITY = "fuzz:000000000000:fuzz:000000000000"
+TEMPLATE_SIZE = 64
 
 
 def image(data: bytes) -> str:
@@ -104,7 +105,7 @@ def use_store(opened: TemplateStore) -> str:
     outcomes = [
         outcome(lambda: [opened.templates(user.name, IDENTITY) for user in opened.users()]),
         outcome(lambda: opened.gallery(IDENTITY)),
-        outcome(lambda: opened.add("somebody new", np.ones((1, 4), np.float32), IDENTITY)),
+        outcome(lambda: opened.add("somebody new", np.ones((1, TEMPLATE_SIZE), np.float32), IDENTITY)),
         outcome(lambda: opened.templates("somebody new", IDENTITY)),
     ]
     return min(outcomes)
