@@ -48,6 +48,7 @@ PICTURE = ROOT / "docs" / "images" / "profile.png"
 INK, SOFT = "#1d2330", "#8a92a0"
 SHADES = {"decode": "#b9bfca", "preprocess": "#e3a07f", "infer": "#8fb1de", "match": "#9ccbb0", "rest": "#e6e3da"}
 LEAST_LABELLED, LONGEST_LABEL = 0.018, 13
+LETTER = 0.0065  # width of a letter, share of the picture
 
 Node = dict[str, Any]
 
@@ -232,8 +233,8 @@ def _draw_node(axes: Axes, item: Node, start: float, depth: int, whole: float, s
     shade = item["name"] if item["name"] in SHADES else shade
     axes.barh(-depth, item["ms"], left=start, height=0.94, color=SHADES[shade], edgecolor="white", linewidth=0.8)
     if item["ms"] > LEAST_LABELLED * whole:
-        upright = item["ms"] < 0.09 * whole
         text = item["name"].removeprefix("cv2.").removeprefix("numpy.")
+        upright = item["ms"] < LETTER * len(text) * whole
         label = text[:LONGEST_LABEL] if upright else f"{text}\n{item['ms']:.2f}"
         middle = start + item["ms"] / 2
         axes.text(
