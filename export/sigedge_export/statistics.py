@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_export.inputs import Pairs
-from sigedge_runtime.matching import COSINE, Matching
+from sigedge_runtime.matching import COSINE, Matching, relative_similarities
 
 Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -47,7 +47,8 @@ def pair_scores(embeddings: Embeddings, pairs: Pairs, matching: Matching = COSIN
     order = np.argsort(pairs.reference, kind="stable")
     references, starts = np.unique(pairs.reference[order], return_index=True)
     for reference, rows in zip(references, np.split(order, starts[1:]), strict=True):
-        scores[rows] = matching.similarities(prepared[pairs.query[rows]], prepared[reference][None])[:, 0]
+        found = relative_similarities(matching, prepared[pairs.query[rows]], prepared[reference][None])
+        scores[rows] = found[:, 0]
     return scores
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sigedge_runtime.decision import FUSIONS, Calibration, Decision
 from sigedge_runtime.errors import BundleError
-from sigedge_runtime.matching import Arranged, Vector
+from sigedge_runtime.matching import Arranged, Vector, relative_similarities
 
 # Each reduces groups of similarities: group i is similarities[starts[i]:starts[i + 1]].
 _FUSE: dict[str, Callable[[Vector, NDArray[np.intp], NDArray[np.intp]], NDArray[np.float64]]] = {
@@ -52,9 +52,9 @@ def scores(
 ) -> NDArray[np.float64]:
     """Scores of one query for many users at once.
 
-    A score is the fused similarity less `Decision.consistency_weight` times the user's own consistency: who always
-    signs alike is held to it, who varies is forgiven. It needs nobody's signatures but the user's (target-centric
-    normalisation in J. Fierrez-Aguilar et al., "Target dependent score normalization techniques and their application
+    A score is the fused similarity, relative to what the references demand, less `Decision.consistency_weight` times
+    the user's own consistency, which is relative likewise: who always signs alike is held to it, who varies is
+    forgiven. It needs nobody's signatures but the user's (target-centric normalisation in J. Fierrez-Aguilar et al., "Target dependent score normalization techniques and their application
     to signature verification", IEEE Trans. SMC-C 35(3), 2005).
 
     Args:
@@ -71,7 +71,7 @@ def scores(
         BundleError: there is nothing to compare with.
     """
     matching = decision.similarity
-    fused = fuse_groups(matching.similarities(query[None], references)[0], sizes, decision.fusion)
+    fused = fuse_groups(relative_similarities(matching, query[None], references)[0], sizes, decision.fusion)
     if not decision.consistency_weight:
         return fused
     vectors = references.vectors if isinstance(references, Arranged) else references
@@ -111,15 +111,20 @@ def scores_among(references: Vector, decision: Decision) -> tuple[float, NDArray
     Returns:
         The consistency of all references, -1 to 1, and float64 [K], -2 to 2.
     """
-    count = len(references)
+    count, matching = len(references), decision.similarity
     alike = np.zeros((count, count), np.float32)
     for row in range(count - 1):
-        found = decision.similarity.similarities(references[row : row + 1], references[row + 1 :])[0]
+        found = matching.similarities(references[row : row + 1], references[row + 1 :])[0]
         alike[row, row + 1 :] = alike[row + 1 :, row] = found
-    fused = fuse_groups(alike[~np.eye(count, dtype=bool)], np.full(count, count - 1, np.intp), decision.fusion)
-    sums = alike.sum(axis=1, dtype=np.float64)
-    of_others = (sums.sum() - 2 * sums) / max(1, (count - 1) * (count - 2))
-    return float(sums.sum() / (count * (count - 1))), fused - decision.consistency_weight * of_others
+    relative = alike - matching.demands(references)
+    np.fill_diagonal(relative, 0)
+    others = ~np.eye(count, dtype=bool)
+    fused = fuse_groups(np.clip(relative[others], -1, 1), np.full(count, count - 1, np.intp), decision.fusion)
+    own = relative.sum(axis=0, dtype=np.float64) + relative.sum(axis=1, dtype=np.float64)
+    everything = own.sum() / 2
+    of_others = np.clip((everything - own) / max(1, (count - 1) * (count - 2)), -1, 1)
+    consistency = min(1.0, max(-1.0, float(everything) / (count * (count - 1))))
+    return consistency, fused - decision.consistency_weight * of_others
 
 
 def log_likelihood_ratio(score: float, calibration: Calibration) -> float:

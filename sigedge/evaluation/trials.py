@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sigedge.evaluation.metrics import Floats, auc
 from sigedge.evaluation.protocol import Draw, Protocol
 from sigedge_runtime.errors import DataError
-from sigedge_runtime.matching import COSINE, Matching
+from sigedge_runtime.matching import COSINE, Matching, relative_similarities
 from sigedge_runtime.scoring import fuse_groups
 
 GENUINE, SKILLED, RANDOM = 0, 1, 2
@@ -90,7 +90,7 @@ def score_trials_by_rule(
     for draw in protocol.draws:
         queries, sizes = queries_of(draw)
         references = prepared[list(draw.references)]
-        found = matching.similarities(prepared[queries], references)
+        found = relative_similarities(matching, prepared[queries], references)
         for fusion in fusions:
             fused[fusion].append(_fused(found, fusion))
         one_user = np.array([len(references)], np.intp)
@@ -128,8 +128,8 @@ def reference_swap_auc(
                 continue
             references = prepared[list(other.references)]
             # One enrolment at a time: its own consistency would shift all scores alike.
-            scored = (_fused(matching.similarities(prepared[rows], references), fusion) for rows in (genuine, skilled))
-            areas.append(auc(*scored))
+            alike = (relative_similarities(matching, prepared[rows], references) for rows in (genuine, skilled))
+            areas.append(auc(*(_fused(found, fusion) for found in alike)))
     return float(np.mean(areas)) if areas else None
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sigedge.training.recipe import Contrastive, Loss, SupervisedContrastive, Triplet
-from sigedge.training.similarity import similarities
+from sigedge.training.similarity import demands, similarities
 from sigedge_runtime.errors import RecipeError
 from sigedge_runtime.matching import LocalMatching
 
@@ -28,8 +28,8 @@ class VerificationLoss(nn.Module):
 
     Supervised contrast (Khosla et al., NeurIPS 2020, eq. 2) pulls the genuine samples of a signer together and
     pushes everything else away, the signer's own skilled forgeries included: each forgery is a class of its own.
-    The pair term is the logistic loss of "genuine pair or not" on a learned affine function of the similarity, shared
-    by all signers: it is what asks for one threshold that serves everybody.
+    The pair term is the logistic loss of "genuine pair or not" on a learned affine function of the similarity, less
+    what the reference demands, shared by all signers: it is what asks for one threshold that serves everybody.
 
     Args:
         temperature: of the contrastive term.
@@ -55,16 +55,19 @@ class VerificationLoss(nn.Module):
             signers: int64 [B], whose signature each shows or claims to show.
             genuine: bool [B].
         """
-        found = similarities(embeddings.float(), self.matching)
+        embeddings = embeddings.float()
+        found = similarities(embeddings, self.matching)
         contrast = self.contrast(found, _classes(signers, genuine))
-        return contrast, self.pair_weight * self._pair_term(found, signers, genuine)
+        relative = found - demands(embeddings, self.matching)
+        return contrast, self.pair_weight * self._pair_term(relative, signers, genuine)
 
-    def _pair_term(self, similarities: Tensor, signers: Tensor, genuine: Tensor) -> Tensor:
-        logits = self.slope * similarities + self.offset
-        groups = zip(_pair_kinds(signers, genuine), (-1.0, 1.0, 1.0), strict=True)
-        # Each kind of pair counts the same, however many there are of it.
+    def _pair_term(self, relative: Tensor, signers: Tensor, genuine: Tensor) -> Tensor:
+        """Of similarities [queries, references] less what the references demand."""
+        logits = self.slope * relative + self.offset
+        groups = zip(_trial_kinds(signers, genuine), (-1.0, 1.0, 1.0), strict=True)
+        # Each kind of trial counts the same, however many there are of it.
         terms = [functional.softplus(sign * logits[mask]).mean() for mask, sign in groups if bool(mask.any())]
-        return torch.stack(terms).sum() if terms else similarities.sum() * 0.0
+        return torch.stack(terms).sum() if terms else relative.sum() * 0.0
 
 
 class _AsGiven(BaseDistance):  # type: ignore[misc]
@@ -178,6 +181,14 @@ def _pair_kinds(signers: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor, Tenso
     both = genuine[:, None] & genuine[None, :]
     above = torch.triu(torch.ones_like(same), diagonal=1)
     return same & both & above, same & (genuine[:, None] != genuine[None, :]) & above, ~same & both & above
+
+
+def _trial_kinds(signers: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Masks bool [queries, references], references genuine: queries that are genuine, forgeries, and strangers."""
+    same = signers[:, None] == signers[None, :]
+    other = ~torch.eye(len(signers), dtype=torch.bool, device=signers.device)
+    like, forged = same & genuine[:, None] & other, same & ~genuine[:, None]
+    return like & genuine, forged & genuine, ~same & genuine[:, None] & genuine
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

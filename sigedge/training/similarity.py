@@ -30,12 +30,25 @@ def similarities(embeddings: Tensor, matching: LocalMatching | None) -> Tensor:
     if matching is None:
         unit = functional.normalize(embeddings)
         return unit @ unit.T
-    vectors = embeddings.reshape(len(embeddings), matching.cells, -1)
+    vectors = _cells(embeddings, matching)
+    if matching.demand_unit is not None:
+        vectors = vectors[..., :-1]
     lengths = torch.sqrt(vectors.square().sum(dim=2) + _TINY)
     weights = lengths / lengths.sum(dim=1, keepdim=True)
     directions = vectors / (lengths + FAINT * lengths.mean(dim=1, keepdim=True))[..., None]
     there = torch.einsum("tab,at->ab", _best_within_reach(directions, matching), weights)
     return (there + there.T) / 2
+
+
+def demands(embeddings: Tensor, matching: LocalMatching | None) -> Tensor:
+    """By how much a similarity to each of the embeddings float [B, D] counts less, as a reference, float [B]."""
+    if matching is None or matching.demand_unit is None:
+        return torch.zeros_like(embeddings[:, 0])
+    return _cells(embeddings, matching)[..., -1].mean(dim=1) * matching.demand_unit
+
+
+def _cells(embeddings: Tensor, matching: LocalMatching) -> Tensor:
+    return embeddings.reshape(len(embeddings), matching.cells, -1)
 
 
 def _best_within_reach(directions: Tensor, matching: LocalMatching) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sigedge_models import create
-from sigedge_models.edgesig.model import DEFAULT_SIZE, DEFAULT_STAGES, EdgeSig
+from sigedge_models.edgesig.model import DEFAULT_SIZE, DEFAULT_STAGES, DEMAND_UNIT, EdgeSig
 from sigedge_runtime.errors import CheckpointError
 from sigedge_runtime.matching import LocalMatching
 
@@ -40,6 +40,13 @@ def make_small(**config: Any) -> EdgeSig:
 
 def test_the_default_compares_eight_by_sixteen_cells() -> None:
     model = create("edgesig").eval()
+    assert model.matching == LocalMatching(8, 16, 1, 2, DEMAND_UNIT)
+    with torch.inference_mode():
+        assert model(canvases(2, 128, 256)).shape == (2, 8 * 16 * 17)
+
+
+def test_it_need_not_demand_anything() -> None:
+    model = create("edgesig", demanding=False).eval()
     assert model.matching == LocalMatching(8, 16, 1, 2)
     with torch.inference_mode():
         assert model(canvases(2, 128, 256)).shape == (2, 8 * 16 * 16)
@@ -86,12 +93,12 @@ def test_branches_start_without_effect_and_are_folded_into_the_kernels() -> None
 
 def test_a_vector_for_each_cell_row_by_row() -> None:
     model = make_small()
-    assert model.matching == LocalMatching(4, 8, 1, 2)
+    assert model.matching == LocalMatching(4, 8, 1, 2, DEMAND_UNIT)
     with torch.inference_mode():
         x = canvases(3) / 255
         for block in model.blocks:
             x = block(x)
-        field, embedded = model.cells(x), model(canvases(3)).reshape(3, model.matching.cells, 5)
+        field, embedded = model.cells(x), model(canvases(3)).reshape(3, model.matching.cells, 6)
     for row in range(4):
         for column in range(8):
             assert torch.allclose(embedded[:, 8 * row + column], field[:, :, row, column])
@@ -104,7 +111,7 @@ def test_a_stroke_changes_the_cells_it_is_near(corner: tuple[int, int]) -> None:
     stroke = canvas.clone()
     stroke[0, 0, corner[0], corner[1]] = 255
     with torch.inference_mode():
-        changed = (model(canvas) - model(stroke)).reshape(4, 8, 5).abs().amax(dim=2) > 0
+        changed = (model(canvas) - model(stroke)).reshape(4, 8, 6).abs().amax(dim=2) > 0
     rows, columns = torch.nonzero(changed, as_tuple=True)
     row, column = corner[0] // 4, corner[1] // 4
     assert bool(changed[row, column])
@@ -113,7 +120,7 @@ def test_a_stroke_changes_the_cells_it_is_near(corner: tuple[int, int]) -> None:
 
 def test_the_reach_is_a_setting() -> None:
     # A recipe and a checkpoint's header hold lists.
-    assert create("edgesig", reach=[0, 3]).matching == LocalMatching(8, 16, 0, 3)
+    assert create("edgesig", reach=[0, 3]).matching == LocalMatching(8, 16, 0, 3, DEMAND_UNIT)
 
 
 def test_dropout_is_for_training() -> None:

@@ -14,12 +14,12 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from sigedge_runtime.errors import BundleError, EngineError
-from sigedge_runtime.matching import COSINE, FAINT, LocalMatching, Matching
+from sigedge_runtime.matching import BLOCK, COSINE, FAINT, LocalMatching, Matching, relative_similarities
 
 Matrix = NDArray[np.float32]
 values = st.floats(-100, 100, width=32)
 # Reaches beyond the grid and grids of one cell included.
-grids = st.builds(LocalMatching, st.integers(1, 4), st.integers(1, 4), st.integers(0, 6), st.integers(0, 6))
+grids = st.builds(LocalMatching, st.integers(1, 4), st.integers(1, 2 * BLOCK + 1), st.integers(0, 6), st.integers(0, 6))
 matchings = st.one_of(st.just(COSINE), grids)
 ROUNDING = 1e-3
 """Directions are rounded to 1 / 2047 before they are compared."""
@@ -142,6 +142,66 @@ def test_the_order_of_cells_numbers_and_references_changes_no_bit(
     np.testing.assert_array_equal(found, matching.similarities(prepared, prepared)[:, references])
 
 
+def demanding(unit: float, vectors: Matrix, demands: Matrix) -> tuple[LocalMatching, Matrix]:
+    """A matching of 2x2 cells that have a number beside their vectors [N, 4, C], which adds up to demands [N]."""
+    beside = np.repeat(demands[:, None, None] / unit, 4, axis=1) + np.array([3, -3, 1, -1])[:, None]
+    joined = np.concatenate([vectors, beside], axis=2).astype(np.float32)
+    return LocalMatching(2, 2, 1, 1, unit), joined.reshape(len(vectors), -1)
+
+
+vectors_and_demands = st.tuples(
+    arrays(np.float32, (4, 4, 3), elements=values).filter(lambda a: bool((np.abs(a).max(axis=(1, 2)) > 1e-3).all())),
+    arrays(np.float32, 4, elements=st.floats(-0.5, 0.5, width=32)),
+    st.sampled_from([1.0, 0.125]),
+)
+
+
+@given(vectors_and_demands)
+def test_only_the_reference_demands(case: tuple[Matrix, Matrix, float]) -> None:
+    """Vectors are compared as without demands; a similarity counts less by what its reference demands."""
+    vectors, demands, unit = case
+    matching, embeddings = demanding(unit, vectors, demands)
+    plain = LocalMatching(2, 2, 1, 1)
+    prepared, alike = matching.prepare(embeddings), pairwise(plain, vectors.reshape(4, -1))
+    np.testing.assert_allclose(matching.similarities(prepared, prepared), alike, atol=ROUNDING)
+    np.testing.assert_allclose(matching.demands(prepared), demands, atol=1e-6)
+    relative = relative_similarities(matching, prepared, prepared)
+    np.testing.assert_allclose(relative, np.clip(alike - demands, -1, 1), atol=ROUNDING)
+    np.testing.assert_array_equal(relative, relative_similarities(matching, prepared, matching.arrange(prepared)))
+    sizes = np.array([4], np.intp)
+    expected = plain.consistencies(plain.prepare(vectors.reshape(4, -1)), sizes)[0] - demands.mean()
+    assert matching.consistencies(prepared, sizes)[0] == pytest.approx(np.clip(expected, -1, 1), abs=ROUNDING)
+
+
+@given(vectors_and_demands, st.floats(1e-2, 1e2))
+def test_what_is_demanded_stays_as_the_network_says_it(case: tuple[Matrix, Matrix, float], scale: float) -> None:
+    vectors, demands, unit = case
+    matching, embeddings = demanding(unit, vectors, demands)
+    louder = demanding(unit, vectors * np.float32(scale), demands)[1]
+    prepared = matching.prepare(embeddings)
+    np.testing.assert_allclose(matching.prepare(louder), prepared, atol=1e-6)
+    np.testing.assert_allclose(matching.prepare(prepared), prepared, atol=1e-6)
+
+
+def test_where_nothing_is_demanded_similarities_count_in_full() -> None:
+    for matching in EACH:
+        prepared = matching.prepare(np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32))
+        assert not matching.demands(prepared).any()
+        relative = relative_similarities(matching, prepared, prepared)
+        np.testing.assert_array_equal(relative, matching.similarities(prepared, prepared))
+
+
+def test_a_demand_without_a_vector_beside_it_is_refused() -> None:
+    matching = LocalMatching(2, 2, 1, 1, 0.5)
+    with pytest.raises(EngineError, match="4 values has no vector for each of 4 cells"):
+        matching.prepare(np.ones((1, 4), np.float32))
+    nothing = np.ones((1, 8), np.float32)
+    for bad in (np.nan, np.inf):
+        nothing[0, 7] = bad
+        with pytest.raises(EngineError, match="not finite"):
+            matching.prepare(nothing)
+
+
 @pytest.mark.parametrize("matching", EACH)
 def test_nothing_is_compared_with_nothing(matching: Matching) -> None:
     some, none = matching.prepare(np.ones((3, 8), np.float32)), matching.prepare(np.ones((0, 8), np.float32))
@@ -232,6 +292,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "rows and columns must be at least 1": lambda: LocalMatching(0, 1, 0, 0),
     "columns must be at least 1": lambda: LocalMatching(1, -3, 0, 0),
     "a reach must be at least 0": lambda: LocalMatching(1, 1, 0, -1),
+    "demand_unit must be above 0": lambda: LocalMatching(1, 1, 0, 0, 0.0),
+    "demand_unit must be above 0 and at most 1": lambda: LocalMatching(1, 1, 0, 0, 1.5),
 }
 
 

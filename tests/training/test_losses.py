@@ -118,6 +118,18 @@ class TestVerification:
         terms = [nn.functional.softplus(sign * (8 * found - 4)[kind & upper]).mean() for sign, kind in kinds]
         assert float(pairs) == pytest.approx(1.5 * float(torch.stack(terms).sum()), rel=1e-4)
 
+    def test_what_is_demanded_is_learned_from_references_alone(self) -> None:
+        loss = VerificationLoss(0.1, 1.0, LocalMatching(1, 2, 0, 0, 1.0))
+        vectors = torch.randn(8, 2, 3, generator=torch.Generator().manual_seed(2))
+        beside = torch.zeros(8, 2, 1, requires_grad=True)
+        _, pairs = loss(torch.cat([vectors, beside], dim=2).reshape(8, -1), SIGNERS, GENUINE)
+        pairs.backward()
+        assert beside.grad is not None
+        # Nobody's reference is a forgery: what it demands is not asked for.
+        assert bool((beside.grad[GENUINE].abs() > 0).all()) and not beside.grad[~GENUINE].any()
+        plain = VerificationLoss(0.1, 1.0, LocalMatching(1, 2, 0, 0))(vectors.reshape(8, -1), SIGNERS, GENUINE)[1]
+        assert float(pairs.detach()) == pytest.approx(float(plain), rel=1e-5)
+
     def test_a_nearer_forgery_costs_more_cell_by_cell(self) -> None:
         loss = VerificationLoss(0.1, 1.0, LocalMatching(2, 7, 0, 0))
         costs = [total(loss, self.cells(forgery)) for forgery in (0.0, 0.5, 0.65)]

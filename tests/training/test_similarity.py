@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sigedge.training.similarity import matching_of, similarities
+from sigedge.training.similarity import demands, matching_of, similarities
 from sigedge_models import create
 from sigedge_runtime.matching import COSINE, LocalMatching
 
@@ -48,10 +48,17 @@ def test_they_are_those_of_the_devices(case: tuple[LocalMatching | None, Matrix]
 def test_they_are_those_of_the_devices_for_the_flagship() -> None:
     matching = matching_of(create("edgesig"))
     assert matching is not None
-    rows = np.random.default_rng(0).normal(size=(5, 16 * matching.cells)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(size=(5, 17 * matching.cells)).astype(np.float32)
     prepared = matching.prepare(rows)
     found = similarities(torch.from_numpy(rows), matching).numpy()
     np.testing.assert_allclose(found, matching.similarities(prepared, prepared), atol=1e-3)
+    demanded = demands(torch.from_numpy(rows), matching).numpy()
+    np.testing.assert_allclose(demanded, matching.demands(prepared), atol=1e-6)
+
+
+@pytest.mark.parametrize("matching", [None, CELLS])
+def test_who_demands_nothing_demands_nothing(matching: LocalMatching | None) -> None:
+    assert not demands(torch.randn(3, 12), matching).any()
 
 
 @pytest.mark.parametrize("matching", [None, CELLS, LocalMatching(3, 2, 9, 0)])

@@ -88,6 +88,7 @@ class EdgeSig(nn.Module):
             ``global`` one for the whole canvas, to be compared by cosine.
         embedding_size: length of such a vector.
         reach: cells up or down and left or right in which `LocalMatching` looks for the best match.
+        demanding: tell how much similarity a signature demands as a reference, by one more number in each cell.
         branches: train a 1x1 convolution beside every 3x3 one, see `RepConv`.
         dropout: share of features dropped before the head while training.
         canvas_height: rows of the canvas, divisible by the product of all strides.
@@ -100,6 +101,7 @@ class EdgeSig(nn.Module):
         head: str = "local",
         embedding_size: int | None = None,
         reach: tuple[int, int] = (1, 2),
+        demanding: bool = True,
         branches: bool = False,
         dropout: float = 0.0,
         canvas_height: int = 128,
@@ -117,9 +119,10 @@ class EdgeSig(nn.Module):
         field = (canvas_height // shrink, canvas_width // shrink)
         self.dropout = nn.Dropout(dropout)
         size = embedding_size or DEFAULT_SIZE[head]
-        self.matching = LocalMatching(*field, *reach) if head == "local" else None
+        unit = DEMAND_UNIT if demanding else None
+        self.matching = LocalMatching(*field, *reach, demand_unit=unit) if head == "local" else None
         if self.matching is not None:
-            self.cells = nn.Conv2d(channels, size, 1)
+            self.cells = nn.Conv2d(channels, size + demanding, 1)
         else:
             # A full-size valid convolution instead of flatten + linear: no layout for a converter to get wrong.
             self.project = nn.Conv2d(channels, size, field, bias=False)
@@ -128,7 +131,7 @@ class EdgeSig(nn.Module):
     def forward(self, canvas: Tensor) -> Tensor:
         """Float [N, 1, H, W] of canvas values 0 to 255, to the float embedding [N, D].
 
-        D is that of one vector times the number of cells, row by row.
+        D is the size of one vector, and one more where the network is demanding, times the number of cells, row by row.
         """
         x = canvas / CANVAS_SCALE
         for block in self.blocks:
@@ -183,9 +186,11 @@ class CellByCell(nn.Module):
         return cell_by_cell(field)
 
 
-# A 128x256 canvas down to 8x16 cells with 16 numbers each, or to 4x8 cells that one vector of 128 sums up.
+# A 128x256 canvas down to 8x16 cells with a vector of 16 numbers each, or to 4x8 cells that one vector of 128 sums up.
 DEFAULT_STAGES = {
     "local": [[16, 2], [32, 2], [32, 1], [64, 2], [64, 1], [96, 2], [96, 1], [96, 1]],
     "global": [[16, 2], [32, 2], [32, 1], [64, 2], [64, 1], [96, 2], [96, 1], [96, 1], [96, 2]],
 }
 DEFAULT_SIZE = {"local": 16, "global": 128}
+# Numbers that tell demands get as large as those of the vectors, whose steps they share in an int8 file.
+DEMAND_UNIT = 0.125

@@ -42,7 +42,7 @@ def short_vectors(prepared: Vector, matching: Matching) -> Vector:
             f"Templates of shape {list(prepared.shape)} hold no vector for each of {matching.cells} cells; enrol again "
             "with the bundle that is loaded."
         )
-    cells = prepared.reshape(len(prepared), matching.cells, prepared.shape[1] // matching.cells)
+    cells = matching.vectors(prepared)
     lengths = np.sqrt(np.einsum("ncd,ncd->nc", cells, cells))
     weighted = cells / np.sqrt(np.maximum(lengths, np.finfo(np.float32).tiny))[..., None]
     waves = np.matmul(_transform(matching), weighted)
