@@ -1,6 +1,6 @@
 """Short vectors: what is left of a template when a million of them must be looked through.
 
-A template that is compared cell by cell is 2,048 numbers, and comparing two takes some ten microseconds. Its short
+A template that is compared cell by cell is some 2,000 numbers, and comparing two takes some ten microseconds. Its short
 vector holds the lowest spatial frequencies of its cells, and the product of two short vectors tells roughly how alike
 the templates are. It needs no training: two strokes that lie a little apart have nearly the same low frequencies, and
 that they may is what the search for the best cell nearby is for.
