@@ -54,8 +54,9 @@ def scores(
 
     A score is the fused similarity, relative to what the references demand, less `Decision.consistency_weight` times
     the user's own consistency, which is relative likewise: who always signs alike is held to it, who varies is
-    forgiven. It needs nobody's signatures but the user's (target-centric normalisation in J. Fierrez-Aguilar et al., "Target dependent score normalization techniques and their application
-    to signature verification", IEEE Trans. SMC-C 35(3), 2005).
+    forgiven. It needs nobody's signatures but the user's (target-centric normalisation in J. Fierrez-Aguilar et al.,
+    "Target dependent score normalization techniques and their application to signature verification", IEEE Trans.
+    SMC-C 35(3), 2005).
 
     Args:
         query: float32 [D], prepared by the decision's matching.

@@ -148,8 +148,9 @@ def test_export_writes_a_bundle_and_its_figures(exported: Path) -> None:
     assert found["report"] == str(exported.with_name("bundle.report.html"))
     assert "Unanswered" in page and "Refused." not in page
     manifest = json.loads((exported / "manifest.json").read_text())
-    assert manifest["decision"]["matching"] == {"rows": 8, "columns": 16, "reach_rows": 1, "reach_columns": 2}
-    assert manifest["model"]["output_size"] == 8 * 16 * 16
+    grid = {"rows": 8, "columns": 16, "reach_rows": 1, "reach_columns": 2}
+    assert manifest["decision"]["matching"] == {**grid, "demand_unit": 0.125}
+    assert manifest["model"]["output_size"] == 8 * 16 * 17
 
 
 def test_a_refused_export_leaves_a_report_that_says_why(

@@ -77,7 +77,7 @@ class TestResult:
         (row,) = result["networks"]
         low, high = row["ci95"]
         assert low <= row["value"] <= high
-        assert row["parameters"] == 292_496 and len(row["checkpoint_sha256"]) == 64
+        assert row["parameters"] == 292_593 and len(row["checkpoint_sha256"]) == 64
         assert (row["network"], row["task"], row["reference_metric"]) == ("edgesig", "verification", "none given")
 
     def test_decides_every_data_set_by_every_rule(self, result: dict[str, Any]) -> None:

@@ -48,7 +48,10 @@ DECISION = {
     ],
     "consistency_weight": 0.5,
 }
-CELLS_DECISION = {**DECISION, "matching": {"rows": 8, "columns": 16, "reach_rows": 1, "reach_columns": 2}}
+CELLS_DECISION = {
+    **DECISION,
+    "matching": {"rows": 8, "columns": 16, "reach_rows": 1, "reach_columns": 2, "demand_unit": 0.125},
+}
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ from sigedge_runtime.scoring import score
 from sigedge_runtime.verifier import Verifier
 
 pytestmark = pytest.mark.slow
-MATCHING = LocalMatching(8, 16, 1, 2)
+MATCHING = LocalMatching(8, 16, 1, 2, 0.125)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_bundle_says_how_its_embeddings_are_compared(bundle: Export, cells: 
     with Bundle.open(bundle.bundle) as opened:
         manifest = opened.manifest
     assert manifest.verification.matching == cells.model.matching == MATCHING
-    assert manifest.model.output_size == 8 * MATCHING.cells
+    assert manifest.model.output_size == 9 * MATCHING.cells
     assert {artifact.output.shape for artifact in manifest.artifacts} == {(1, 1024)}
 
 

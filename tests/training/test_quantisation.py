@@ -27,7 +27,13 @@ from sigedge_runtime.matching import LocalMatching
 from sigedge_runtime.preprocessing import PreprocessSpec
 
 SIZE = (32, 64)
-TINY = {"stages": [[6, 4], [6, 1], [8, 2]], "embedding_size": 8, "canvas_height": SIZE[0], "canvas_width": SIZE[1]}
+TINY = {
+    "stages": [[6, 4], [6, 1], [8, 2]],
+    "embedding_size": 8,
+    "demanding": False,
+    "canvas_height": SIZE[0],
+    "canvas_width": SIZE[1],
+}
 
 
 def signatures(seed: int, count: int = 4) -> tuple[Tensor, Tensor]:
