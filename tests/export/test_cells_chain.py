@@ -73,7 +73,7 @@ def test_the_bundle_says_how_its_embeddings_are_compared(bundle: Export, cells: 
         manifest = opened.manifest
     assert manifest.verification.matching == cells.model.matching == MATCHING
     assert manifest.model.output_size == 9 * MATCHING.cells
-    assert {artifact.output.shape for artifact in manifest.artifacts} == {(1, 1024)}
+    assert {artifact.output.shape for artifact in manifest.artifacts} == {(1, 1152)}
 
 
 def test_every_artefact_scores_as_the_reference(bundle: Export) -> None:

@@ -26,7 +26,7 @@ from sigedge_runtime.tensorrt import BuildOptions, build_engine
 ONNX = tuple(target for target in TARGETS if target.format == "onnx")
 PRECISIONS = ("float32", "float16", "int8")
 FLAGSHIP = "edgesig"
-EMBEDDING_SIZE, PARAMETERS = 2_048, 292_496
+EMBEDDING_SIZE, PARAMETERS = 2_176, 292_593
 
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx_bindings") is None, reason="tensorrt-rtx-cu12-bindings is not installed"

@@ -184,7 +184,7 @@ def test_variety_is_within_signers() -> None:
     assert distribution.variety(distances, np.array([0, 0, 1, 1])) == 2.0
 
 
-@pytest.mark.parametrize(("head", "size"), [("global", 6), ("local", 2 * 4 * 6)])
+@pytest.mark.parametrize(("head", "size"), [("global", 6), ("local", 2 * 4 * 7)])
 def test_embeddings_come_from_harmonised_images(head: str, size: int) -> None:
     verifier = create("edgesig", stages=[[4, 4], [8, 4], [8, 2]], head=head, embedding_size=6)
     page = np.zeros((1, 64, 128), np.uint8)

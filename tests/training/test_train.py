@@ -78,7 +78,7 @@ def test_writes_a_checkpoint_that_says_what_it_is(checkpoint: Path) -> None:
     assert info.training["data"]["synthetic"]["signers"] == 2
     decision = Decision.from_dict(info.decision)
     assert decision.default_operating_point == "balanced"
-    assert decision.matching == model.matching == LocalMatching(4, 8, 1, 2)
+    assert decision.matching == model.matching == LocalMatching(4, 8, 1, 2, 0.125)
     assert embed(model, np.zeros((2, 128, 256), np.uint8)).shape == (2, 4 * 8 * 8)
 
 
