@@ -79,7 +79,7 @@ def test_writes_a_checkpoint_that_says_what_it_is(checkpoint: Path) -> None:
     decision = Decision.from_dict(info.decision)
     assert decision.default_operating_point == "balanced"
     assert decision.matching == model.matching == LocalMatching(4, 8, 1, 2, 0.125)
-    assert embed(model, np.zeros((2, 128, 256), np.uint8)).shape == (2, 4 * 8 * 8)
+    assert embed(model, np.zeros((2, 128, 256), np.uint8)).shape == (2, 4 * 8 * 9)
 
 
 def test_names_no_test_signer(checkpoint: Path) -> None:
