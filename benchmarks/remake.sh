@@ -3,7 +3,7 @@
 #
 # Usage: benchmarks/remake.sh RUNS
 #
-# RUNS is what `make train` and benchmarks/train_folds.py wrote: edgesig-clean/, edgesig-without-cedar/ and folds/0 to 4.
+# RUNS is what `make train` and benchmarks/train_folds.py wrote: edgesig-clean/, edgesig-without-cedar/, edgesig/ and folds/0 to 4.
 # The research data are looked for as everywhere: in SIGEDGE_DATA, else ../shared/data. Takes about two hours on 2 cores, and
 # the part with times wants them for itself; what is there already in .cache is not made twice.
 set -euo pipefail
@@ -73,6 +73,8 @@ $python benchmarks/identity.py
 $python benchmarks/engines.py
 $python benchmarks/store_latency.py
 make bench
+$sigedge bench $bundles/edgesig --peers benchmarks/peers --threads 1 --threads 2 --device-id desk-cedar \
+	--scans "$(dirname "$index")/cedar-full-sample" --json $results/bench-desk-cedar.json --page out/bench/index.html
 $python benchmarks/profile_verification.py $bundles/edgesig
 make arm-parity fuzz soak SOAK_MINUTES=10
 make docs-tables

@@ -168,28 +168,26 @@ class LocalMatching(Record):
                 "the model again."
             )
         wide = embeddings.astype(np.float64)
-        vectors = self.vectors(wide)
-        lengths = np.sqrt(np.square(vectors).sum(axis=-1)).sum(axis=-1, keepdims=True)
+        lengths = np.sqrt(np.square(self.vectors(wide)).sum(axis=-1)).sum(axis=-1, keepdims=True)
         prepared = _divided(wide, lengths)
         if self._beside:
-            cells = (*embeddings.shape[:-1], self.cells, size)
-            prepared.reshape(cells)[..., -1] = wide.reshape(cells)[..., -1]
+            self._by_cell(prepared)[..., -1] = self._by_cell(wide)[..., -1]
             if not np.isfinite(prepared).all():
                 raise EngineError(_NOT_FINITE)
         return prepared
 
     def vectors(self, embeddings: NDArray[F]) -> NDArray[F]:
         """The vectors of all cells of embeddings [..., D], prepared or not: a view [..., cells, C]."""
-        cells = embeddings.reshape(*embeddings.shape[:-1], self.cells, embeddings.shape[-1] // self.cells)
+        cells = self._by_cell(embeddings)
         return cells[..., :-1] if self._beside else cells
 
     def demands(self, references: Vector) -> Vector:
         """Means of the cells' last numbers, in similarities; see `Matching.demands`."""
         if self.demand_unit is None:
             return np.zeros(len(references), np.float32)
-        numbers = references.reshape(len(references), self.cells, -1)[..., -1]
         # Outputs of an int8 file are few bits apart: their sum in float64 is exact in any order.
-        demanded: Vector = (numbers.mean(axis=1, dtype=np.float64) * self.demand_unit).astype(np.float32)
+        means = self._by_cell(references)[..., -1].mean(axis=1, dtype=np.float64)
+        demanded: Vector = (means * self.demand_unit).astype(np.float32)
         return demanded
 
     def arrange(self, references: Vector) -> Arranged:
@@ -212,14 +210,15 @@ class LocalMatching(Record):
         """References side by side: the innermost axis of every product runs over columns and references."""
         directions, weights = self._cells(references)
         count, _, _, size = directions.shape
-        beside = np.zeros((self.rows, size, self._blocks * BLOCK + 2 * self.reach_columns, count), np.float32)
-        beside[:, :, self.reach_columns : self.reach_columns + self.columns] = directions.transpose(1, 3, 2, 0)
+        left = self._column_reach
+        beside = np.zeros((self.rows, size, self._blocks * BLOCK + 2 * left, count), np.float32)
+        beside[:, :, left : left + self.columns] = directions.transpose(1, 3, 2, 0)
         blocks = [beside[:, :, start : start + self._wide] for start in range(0, self._blocks * BLOCK, BLOCK)]
         by_cell = np.ascontiguousarray(weights.transpose(1, 2, 0)).reshape(self.cells, count)
         return _Chunk(
             count,
             np.stack(blocks, axis=1).reshape(self.rows, self._blocks, size, -1),
-            _penalties(self.rows, self.columns, self._row_reach, self.reach_columns, count),
+            _penalties(self.rows, self.columns, self._row_reach, left, count),
             by_cell,
             np.maximum(1.0, by_cell.sum(axis=0)),
         )
@@ -236,7 +235,7 @@ class LocalMatching(Record):
 
     def _compared(self, own: _Query, theirs: _Chunk) -> NDArray[np.float64]:
         """Similarities of a query to a chunk of references, float64 [K]."""
-        count, reach, left = theirs.references, self._row_reach, self.reach_columns
+        count, reach, left = theirs.references, self._row_reach, self._column_reach
         products = np.matmul(own.directions, theirs.directions)
         products += theirs.out_of_reach
         # For each cell of the references the best of the query's: blocks overlap in the columns beside them.
@@ -283,6 +282,10 @@ class LocalMatching(Record):
         directions = vectors * (STEPS / (lengths + np.float32(FAINT / self.cells)))[..., None]
         return np.rint(directions), np.rint(lengths.astype(np.float64) * WEIGHT_STEPS)
 
+    def _by_cell(self, embeddings: NDArray[F]) -> NDArray[F]:
+        """All numbers of the cells of embeddings [..., D]: a view [..., cells, D / cells]."""
+        return embeddings.reshape(*embeddings.shape[:-1], self.cells, embeddings.shape[-1] // self.cells)
+
     @property
     def _beside(self) -> int:
         """Numbers of a cell that are not of its vector."""
@@ -294,6 +297,11 @@ class LocalMatching(Record):
         return min(self.reach_rows, self.rows - 1)
 
     @cached_property
+    def _column_reach(self) -> int:
+        """Nor are there columns beyond its width."""
+        return min(self.reach_columns, self.columns - 1)
+
+    @cached_property
     def _blocks(self) -> int:
         """Blocks of `BLOCK` columns that cover the grid."""
         return -(-self.columns // BLOCK)
@@ -301,7 +309,7 @@ class LocalMatching(Record):
     @cached_property
     def _wide(self) -> int:
         """Columns within reach of a block."""
-        return BLOCK + 2 * self.reach_columns
+        return BLOCK + 2 * self._column_reach
 
 
 class _Query(NamedTuple):
@@ -360,7 +368,7 @@ def relative_similarities(matching: Matching, queries: Vector, references: Vecto
         float32 [Q, K], -1 to 1.
     """
     demands = references.demands if isinstance(references, Arranged) else matching.demands(references)
-    relative: Vector = np.clip(matching.similarities(queries, references) - demands, -1, 1)
+    relative: Vector = np.maximum(np.minimum(matching.similarities(queries, references) - demands, 1), -1)
     return relative
 
 

@@ -109,7 +109,7 @@ class ContrastivePairLoss(nn.Module):
         unit = functional.normalize(embeddings.float())
         squared = (2 - 2 * unit @ unit.T).clamp_min(0)
         lacking = functional.relu(self.margin - torch.sqrt(squared + _TINY)) ** 2
-        like, forged, strange = _pair_kinds(signers, genuine)
+        like, forged, strange = _trial_kinds(signers, genuine)
         unlike = _mean(lacking, forged) + self.stranger_weight * _mean(lacking, strange)
         return _mean(squared, like), unlike
 
@@ -173,14 +173,6 @@ def _classes(signers: Tensor, genuine: Tensor) -> Tensor:
     """int64 [B]: the signer of a genuine sample; every forgery is a class of its own."""
     forgeries = signers.max() + 1 + torch.arange(len(signers), device=signers.device)
     return torch.where(genuine, signers, forgeries)
-
-
-def _pair_kinds(signers: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Masks bool [B, B] of each pair once: two genuine samples, one and its forgery, genuine ones of two signers."""
-    same = signers[:, None] == signers[None, :]
-    both = genuine[:, None] & genuine[None, :]
-    above = torch.triu(torch.ones_like(same), diagonal=1)
-    return same & both & above, same & (genuine[:, None] != genuine[None, :]) & above, ~same & both & above
 
 
 def _trial_kinds(signers: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -230,6 +230,14 @@ def test_who_looks_further_finds_no_worse(case: tuple[LocalMatching, Matrix], do
     assert bool((pairwise(wider, matrix) >= pairwise(matching, matrix) - 1e-6).all())
 
 
+@pytest.mark.parametrize("reach", [4, 2**31])
+def test_a_reach_beyond_the_grid_costs_nothing(reach: int) -> None:
+    """A bundle may say any: nothing as large as that is made."""
+    matrix = np.random.default_rng(0).normal(size=(3, 2 * 5 * 3)).astype(np.float32)
+    everywhere = pairwise(LocalMatching(2, 5, 1, 4), matrix)
+    np.testing.assert_array_equal(pairwise(LocalMatching(2, 5, reach, reach), matrix), everywhere)
+
+
 @given(compared(st.just(LocalMatching(1, 1, 0, 0))))
 def test_one_cell_is_compared_by_its_cosine_shrunk_as_if_faint(case: tuple[LocalMatching, Matrix]) -> None:
     matching, matrix = case
