@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from numpy.typing import NDArray
 
-from sigedge_runtime.errors import StoreError, UnknownUserError
+from sigedge_runtime.errors import StoreError, StoreLockedError, UnknownUserError
 from sigedge_runtime.store import TemplateStore
+from sigedge_runtime.store.connections import Connections
+from sigedge_runtime.store.opening import prepare
 
 MINE = "tiny:abababababab:tiny-int8-tflite:0123456789ab"
 KEYS = pytest.mark.parametrize("key", ["", bytes(range(32)).hex()], ids=["plain", "encrypted"])
@@ -67,6 +70,64 @@ def test_no_process_loses_an_enrolment(worker: Callable[..., subprocess.Popen], 
         shared = store.templates("shared", MINE)
         assert sorted(shared[::3, 0]) == list(range(60)), "every enrolment of the shared user is there, in one piece"
         assert store.check().findings == ()
+
+
+def test_all_who_open_a_new_store_at_once_get_it(path: Path) -> None:
+    """SQLite refuses some of them at once, whatever its patience."""
+    for attempt in range(20):
+        file, start, found = path.with_name(f"{attempt}.db"), threading.Barrier(8), list[int | StoreError]()
+
+        def look(file: Path = file, start: threading.Barrier = start, found: list[int | StoreError] = found) -> None:
+            start.wait()
+            try:
+                with TemplateStore(file, busy_timeout_ms=60_000) as store:
+                    found.append(len(store.users()))
+            except StoreError as error:
+                found.append(error)
+
+        threads = [threading.Thread(target=look) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [0] * 8
+
+
+@pytest.fixture
+def refusing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int, float], tuple[Connections, list[int]]]]:
+    """Connections of so much patience, in seconds, that are refused so often; and a list that grows with each try."""
+    opened, made = Connections.writing, list[Connections]()
+
+    def make(refusals: int, patience: float) -> tuple[Connections, list[int]]:
+        tried = list[int]()
+
+        def writing(self: Connections) -> Any:
+            tried.append(1)
+            if len(tried) <= refusals:
+                raise StoreLockedError("locked")
+            return opened(self)
+
+        made.append(Connections(path, round(patience * 1000)))
+        monkeypatch.setattr(Connections, "writing", writing)
+        return made[0], tried
+
+    yield make
+    made[0].close()
+
+
+def test_a_store_that_others_are_opening_is_tried_again(refusing: Callable[..., tuple[Connections, list[int]]]) -> None:
+    connections, tried = refusing(3, 60.0)
+    prepare(connections, None)
+    assert len(tried) == 4
+
+
+def test_whoever_holds_the_lock_for_longer_is_told(refusing: Callable[..., tuple[Connections, list[int]]]) -> None:
+    connections, tried = refusing(10**9, 0.03)
+    with pytest.raises(StoreLockedError, match="locked"):
+        prepare(connections, None)
+    assert len(tried) > 1
 
 
 def test_opening_a_store_twice_loses_no_enrolment(worker: Callable[..., subprocess.Popen], path: Path) -> None:

@@ -91,7 +91,7 @@ class Connections:
         """Open the connection that writes; see `TemplateStore` for arguments and errors."""
         self.path = path
         self.name = "the store in memory" if path is None else os.fspath(path)
-        self._timeout = busy_timeout_ms / 1000
+        self.timeout = busy_timeout_ms / 1000
         self._writing = threading.RLock()
         self._idle: list[Session] = []
         self._closed = False
@@ -146,7 +146,7 @@ class Connections:
 
     def _connect(self) -> sqlite3.Connection:
         file = ":memory:" if self.path is None else self.name
-        database = sqlite3.connect(file, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(file, timeout=self.timeout, isolation_level=None, check_same_thread=False)
         try:
             database.executescript(_SETTINGS)
         except BaseException:

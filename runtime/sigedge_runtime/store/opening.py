@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from sigedge_runtime.errors import StoreError, StoreKeyError, StoreLockedError
@@ -15,6 +16,9 @@ from sigedge_runtime.store.schema import SCHEMA_VERSION, about_store, pragma, st
 
 Key = str | bytes | None
 """Source of a key, the key itself, or None for the source in `KEY_VARIABLE`."""
+
+_PAUSE = 0.01
+"""Seconds until a file is looked at again that others were opening."""
 
 
 def require_key(key: Key) -> bytes | None:
@@ -32,7 +36,24 @@ def require_key(key: Key) -> bytes | None:
 
 
 def prepare(connections: Connections, key: bytes | None) -> None:
-    """Check an existing file without writing to it, so that it opens beside a writer; else create or upgrade it."""
+    """Check an existing file without writing to it, so that it opens beside a writer; else create or upgrade it.
+
+    Raises:
+        StoreLockedError: another process holds its lock for longer than the store's patience.
+        StoreError: it is no template store, damaged or from a newer sigedge.
+    """
+    end = time.monotonic() + connections.timeout
+    while True:
+        try:
+            return _create_or_upgrade(connections, key)
+        except StoreLockedError:
+            # Where several open a new file at once SQLite does not wait: they could wait for one another for ever.
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE)
+
+
+def _create_or_upgrade(connections: Connections, key: bytes | None) -> None:
     with connections.writing() as session:
         version = stored_version(session.database, connections.name)
         if version == SCHEMA_VERSION:
