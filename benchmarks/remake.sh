@@ -50,6 +50,7 @@ done
 for system in cgan forger cleaner signauth; do # the first three are judged by the flagship
 	$sigedge evaluate $system --index "$index" --json $results/system-$system.json
 done
+$python -m sigedge.systems.localisation evaluate --data "$(dirname "$index")" --json $results/system-localisation.json
 for model in signet siamese_resnet; do
 	$sigedge export $weights/$model.safetensors --out out/$model --formats tflite --precisions int8,float32 "${real[@]}"
 	for dataset in cedar-half bhsig260-hindi sigcomp2009-nfi; do
