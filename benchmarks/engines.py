@@ -26,7 +26,6 @@ from sigedge.bench.images import synthetic_scans
 from sigedge.bench.summary import summarise
 from sigedge.evaluation.results import provenance, write_result
 from sigedge_runtime import Verifier
-from sigedge_runtime.parallel import Workers
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "engines-edgesig.json"
@@ -115,15 +114,10 @@ def overhead(verifier: Verifier, image: Path, repeats: int) -> Iterator[dict[str
 
 
 def throughput(verifier: Verifier, images: list[Path], repeats: int) -> Iterator[dict[str, Any]]:
-    """Canvases and whole verifications a second, on one worker and on one a core."""
+    """Whole verifications a second, by one worker and by one on each core."""
     pixels = [cv2.imread(str(path)) for path in images]
     pairs = [(USER, pixels[number % len(pixels)]) for number in range(repeats)]
-    canvases = np.stack([canvas_of(verifier, path) for path in images])[np.arange(repeats) % len(images)]
     for count in sorted({1, len(os.sched_getaffinity(0))}):
-        with Workers(verifier.engine, count) as workers:
-            yield rate(
-                f"{verifier.artifact.name}, {count} workers", "canvases/s", repeats, lambda: workers.infer(canvases)
-            )
         verify = lambda: verifier.verify_many(pairs, workers=count)  # noqa: B023, E731
         yield rate(f"`verify_many`, {count} workers", "verifications/s", repeats, verify)
 

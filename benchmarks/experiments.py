@@ -132,12 +132,12 @@ def score(checkpoint: Path, canvases: CanvasSet, *, int8: bool) -> dict[int, Tri
     if int8:
         model = QuantisedDeployment(model, decay=0.0)
         model.start_ranges(torch.from_numpy(canvases.canvases[:CALIBRATED, None].astype(np.float32)))
-    rule = Decision.from_dict(info.decision)
+    decision = Decision.from_dict(info.decision)
     embeddings = embed(model, canvases.canvases)
     found = {}
     for count in REFERENCES:
         protocol = make_protocol(canvases.records, count, seed=SEED)
-        found[count] = score_trials(protocol, embeddings, rule.fusion, rule.consistency_weight, rule.similarity)
+        found[count] = score_trials(protocol, embeddings, decision.rule, decision.similarity)
     return found
 
 

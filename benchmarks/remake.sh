@@ -63,6 +63,7 @@ for model in signet siamese_resnet; do
 done
 $python benchmarks/system_exports.py
 $python benchmarks/realism.py
+$python benchmarks/score_rules.py "$runs"
 $python benchmarks/experiments.py "$runs"
 $sigedge calibrate "${real[@]}" --out out/calibration.npz
 $sigedge calibrate --compare $weights/edgesig.safetensors --calibration out/calibration.npz "${real[@]}" \

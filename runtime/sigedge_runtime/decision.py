@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sigedge_runtime._records import Record, one_of, require, unique
 from sigedge_runtime.errors import BundleError
@@ -82,6 +85,53 @@ class EnrolmentBound(Record):
 
 
 @dataclass(frozen=True)
+class UsualConsistency(Record):
+    """What is believed of how alike a user's references are before they are seen.
+
+    Attributes:
+        mean: consistency of the validation signers' references, -1 to 1; every data set counts the same.
+        references: as many references beside the first are as strong evidence as this belief, above 0.
+    """
+
+    mean: float
+    references: float
+
+    def __post_init__(self) -> None:
+        require(-1 <= self.mean <= 1, "mean must be between -1 and 1")
+        require(math.isfinite(self.references) and self.references > 0, "references must be a positive number")
+
+
+class ScoreRule(NamedTuple):
+    """How similarities to a user's references become a score; the fields of `Decision` that matter for it."""
+
+    fusion: str
+    consistency_weight: float = 0.0
+    usual_consistency: UsualConsistency | None = None
+
+    def expected(self, consistencies: NDArray[np.float64], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+        """What scores are relative to: the consistency that is believed of each user, times its weight.
+
+        A user's own consistency is believed the more, the more references have shown it. Until then the usual one is:
+        the mean of a normal distribution whose mean is itself normally distributed, given what was seen (B. Efron and
+        C. Morris, "Stein's Estimation Rule and Its Competitors", JASA 68(341), 1973). Where nothing is known of what
+        is usual, the user's own counts alone.
+
+        Args:
+            consistencies: of the users' references, float64 [users] (`Matching.consistencies`).
+            sizes: numbers of the users' references, each at least 1.
+
+        Returns:
+            float64 [users], -1 to 1.
+        """
+        believed = consistencies
+        if self.usual_consistency is not None:
+            mean, references = self.usual_consistency.mean, self.usual_consistency.references
+            beside = sizes - 1
+            believed = (beside * consistencies + references * mean) / (beside + references)
+        return np.asarray(self.consistency_weight * believed)
+
+
+@dataclass(frozen=True)
 class Decision(Record):
     """How similarities become scores, and scores decisions.
 
@@ -92,6 +142,7 @@ class Decision(Record):
         calibrations: by number of references.
         consistency_weight: how much of the references' likeness to one another a score is relative to, 0 to 1 (see
             `scoring.scores`).
+        usual_consistency: what is believed of that likeness before references are seen; None: nothing.
         matching: how embeddings are compared region by region; None for the cosine of whole embeddings.
         enrolment_bounds: by number of references; None in a bundle that can say less of an enrolment.
         sign_again_below: quality index (`abstention.quality_index`), above 0 and at most 1, below which an image is
@@ -106,6 +157,7 @@ class Decision(Record):
     matching: LocalMatching | None = None
     enrolment_bounds: tuple[EnrolmentBound, ...] | None = None
     sign_again_below: float | None = None
+    usual_consistency: UsualConsistency | None = None
 
     def __post_init__(self) -> None:
         one_of("fusion", self.fusion, FUSIONS)
@@ -129,6 +181,11 @@ class Decision(Record):
     def similarity(self) -> Matching:
         """What prepares and compares embeddings."""
         return self.matching or COSINE
+
+    @property
+    def rule(self) -> ScoreRule:
+        """How scores are made."""
+        return ScoreRule(self.fusion, self.consistency_weight, self.usual_consistency)
 
     @property
     def names(self) -> tuple[str, ...]:

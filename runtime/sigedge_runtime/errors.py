@@ -47,6 +47,10 @@ class QualityError(SigedgeError):
         super().__init__(message)
         self.quality = quality
 
+    def __reduce__(self) -> tuple[type[QualityError], tuple[str, Quality]]:
+        """What makes it again in another process."""
+        return type(self), (str(self), self.quality)
+
 
 class BundleError(SigedgeError):
     """A bundle cannot be opened: not a bundle, or its manifest is invalid."""

@@ -25,12 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_runtime.errors import BundleError, ImageError
-from sigedge_runtime.quality import Ink, Quality, judge, measure
+from sigedge_runtime.quality import Ink, Quality, Window, judge, measure
 
 Image = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 Sizes = NDArray[np.int32]
 _SQUARE = np.ones((3, 3), np.uint8)
+# Around the ink as much of the image is kept as tells everything about its outline.
+_BESIDE_INK = 4
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,14 @@ def harmonise(image: Image, spec: PreprocessSpec | None = None) -> Harmonised:
     closer = _closer_look(found.box, factor, spec)
     if closer < factor:
         # The signature is a small part of the image, which can give more of it than the whole needed.
-        window = _around(found.box, found.mask.shape, factor)
+        window = _around(found.box, found.darkness.shape, factor)
         nearer = _find_ink(_reduced(np.ascontiguousarray(grey[window]), closer), spec, smooth=closer == 1)
         if nearer.box is not None:
             found, factor = nearer, closer
     measured = measure(found, image_area=grey.size / factor**2, enlargement=factor)
     if found.box is None:
         return Harmonised(np.zeros((spec.canvas_height, spec.canvas_width), np.uint8), judge(measured))
-    return Harmonised(_render(found.mask, found.box, spec), judge(measured))
+    return Harmonised(_render(found.ink, spec), judge(measured))
 
 
 def _to_grey(image: Image) -> Image:
@@ -218,14 +220,27 @@ def _find_ink(grey: Image, spec: PreprocessSpec, *, smooth: bool) -> Ink:
     # Otsu always splits; a split within the paper's own noise is no ink.
     threshold = max(int(otsu) * spec.sensitivity // 100, spec.minimum_contrast // 2)
     _, mask = cv2.threshold(level, threshold, 255, cv2.THRESH_BINARY)
+    rows, columns = _beside(_bounding_box(_as_image(mask)), mask.shape)
+    # Most of a page is paper: what follows looks at the ink and a little around it.
+    level, mask = level[rows, columns], _as_image(mask[rows, columns])
     area = cv2.countNonZero(mask)
     contrast = int(cv2.sumElems(cv2.bitwise_and(level, mask))[0]) // area if area else 0
     inner = _as_image(cv2.erode(mask, _SQUARE))
     # Twice the area over the length of the outline.
     stroke_width = 2.0 * area / max(1, area - cv2.countNonZero(inner))
-    mask = _without_specks_and_shadows(_as_image(mask), stroke_width)
+    mask = _without_specks_and_shadows(mask, stroke_width, (rows.start, columns.start), darkness.shape)
     outline = _as_image(cv2.subtract(mask, inner))
-    return Ink(darkness, mask, outline, _bounding_box(mask), contrast, stroke_width)
+    box = _bounding_box(mask)
+    if box is not None:
+        box = (box[0] + columns.start, box[1] + rows.start, box[2], box[3])
+    return Ink(darkness, (rows, columns), mask, outline, box, contrast, stroke_width)
+
+
+def _beside(box: Box | None, shape: tuple[int, ...]) -> Window:
+    """Rows and columns of a box and a little around it; of everything where there is none."""
+    x, y, width, height = box or (0, 0, shape[1], shape[0])
+    rows = slice(max(0, y - _BESIDE_INK), min(shape[0], y + height + _BESIDE_INK))
+    return rows, slice(max(0, x - _BESIDE_INK), min(shape[1], x + width + _BESIDE_INK))
 
 
 def paper_darkness(grey: Image) -> Image:
@@ -249,14 +264,16 @@ def paper_darkness(grey: Image) -> Image:
     return _as_image(cv2.subtract(paper[:height, :width], grey))
 
 
-def _without_specks_and_shadows(mask: Image, stroke_width: float) -> Image:
-    """The mask without specks and without the dark edges that scanners leave."""
+def _without_specks_and_shadows(
+    mask: Image, stroke_width: float, corner: tuple[int, int], shape: tuple[int, ...]
+) -> Image:
+    """The mask, whose first row and column in an image of that shape are given, without specks and scanners' edges."""
     # Labels of 16 bits are faster; so small an image has no more than that.
     labels_type = cv2.CV_16U if mask.size < 4 * 65535 else cv2.CV_32S
     _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, labels_type, cv2.CCL_SPAGHETTI)
     left, top, wide, high, areas = stats.T
     keep = areas >= max(4.0, 0.6 * stroke_width * stroke_width)
-    keep &= ~_is_border_shadow(left, top, wide, high, areas, mask.shape)
+    keep &= ~_is_border_shadow(left + corner[1], top + corner[0], wide, high, areas, shape)
     keep[0] = False
     if keep[1:].all():
         return mask
@@ -286,9 +303,9 @@ def _bounding_box(mask: Image) -> Box | None:
     return (x, y, width, height) if width and height else None
 
 
-def _render(mask: Image, box: Box, spec: PreprocessSpec) -> Image:
-    """Scale the ink into the canvas, aspect kept, and redraw every stroke with the same width."""
-    x, y, width, height = box
+def _render(mask: Image, spec: PreprocessSpec) -> Image:
+    """Scale a mask that is all ink from side to side into the canvas, and redraw every stroke with the same width."""
+    height, width = mask.shape
     room_width, room_height = spec.canvas_width - 2 * spec.margin, spec.canvas_height - 2 * spec.margin
     # Integer arithmetic: the same rounding everywhere.
     if width * room_height >= height * room_width:
@@ -296,7 +313,7 @@ def _render(mask: Image, box: Box, spec: PreprocessSpec) -> Image:
     else:
         size = (max(1, (width * room_height + height // 2) // height), room_height)
     # At most two or three pixels become one, which a bilinear look does not miss.
-    ink = cv2.resize(mask[y : y + height, x : x + width], size, interpolation=cv2.INTER_LINEAR_EXACT)
+    ink = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR_EXACT)
     _, ink = cv2.threshold(ink, spec.coverage if size[0] < width else 127, 255, cv2.THRESH_BINARY)
     canvas = np.zeros((spec.canvas_height, spec.canvas_width), np.uint8)
     top, left = (spec.canvas_height - size[1]) // 2, (spec.canvas_width - size[0]) // 2

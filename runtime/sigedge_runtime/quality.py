@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+Window = tuple[slice, slice]
 _NEAR_INK = np.ones((5, 5), np.uint8)
 _WITHIN_ONE = np.ones((3, 3), np.uint8)
 _WITHIN_THREE = np.ones((7, 7), np.uint8)
@@ -90,19 +91,28 @@ class Ink(NamedTuple):
 
     Attributes:
         darkness: uint8 [H, W], grey levels by which a pixel is darker than its paper.
-        mask: uint8 [H, W], 255 where there is ink.
-        outline: uint8 [H, W], 255 where ink has paper beside it.
-        box: left, top, width, height of the ink, pixels; None without ink.
+        window: rows and columns of all ink, and four pixels around it where the image goes on.
+        mask: uint8, of the window, 255 where there is ink.
+        outline: uint8, of the window, 255 where ink has paper beside it.
+        box: left, top, width, height of the ink in the image, pixels; None without ink.
         contrast: mean darkness of the ink, grey levels.
         stroke_width: mean width of the strokes, pixels.
     """
 
     darkness: Image
+    window: Window
     mask: Image
     outline: Image
     box: tuple[int, int, int, int] | None
     contrast: int
     stroke_width: float
+
+    @property
+    def ink(self) -> Image:
+        """The mask without the paper around it; needs ink."""
+        assert self.box is not None
+        left, top = self.box[0] - self.window[1].start, self.box[1] - self.window[0].start
+        return self.mask[top : top + self.box[3], left : left + self.box[2]]
 
 
 def measure(ink: Ink, *, image_area: float, enlargement: float) -> Measurements:
@@ -113,13 +123,13 @@ def measure(ink: Ink, *, image_area: float, enlargement: float) -> Measurements:
         image_area: of the whole image, in pixels of the mask, which may show a part of it.
         enlargement: source pixels to one pixel of the mask, along a side.
     """
-    mask, area = ink.mask, cv2.countNonZero(ink.mask)
+    area = cv2.countNonZero(ink.mask)
     if ink.box is None or area == 0:
         return Measurements(0.0, ink.contrast, 0, 0, 0.0, 0.0, 0.0, 0.0, 0)
-    paper = cv2.bitwise_not(cv2.dilate(mask, _NEAR_INK))
-    unevenness = _mean(ink.darkness, paper) / max(1, ink.contrast)
+    unevenness = _paper_darkness(ink) / max(1, ink.contrast)
     left, top, width, height = ink.box
-    touched = (left == 0, top == 0, left + width == mask.shape[1], top + height == mask.shape[0])
+    rows, columns = ink.darkness.shape
+    touched = (left == 0, top == 0, left + width == columns, top + height == rows)
     return Measurements(
         ink_fraction=area / image_area,
         ink_contrast=ink.contrast,
@@ -133,10 +143,18 @@ def measure(ink: Ink, *, image_area: float, enlargement: float) -> Measurements:
     )
 
 
+def _paper_darkness(ink: Ink) -> float:
+    """Mean darkness of what is not near ink: that of everything less that of what is."""
+    near = cv2.dilate(ink.mask, _NEAR_INK)
+    dark = cv2.sumElems(ink.darkness)[0] - cv2.sumElems(cv2.bitwise_and(ink.darkness[ink.window], near))[0]
+    return float(dark / max(1, ink.darkness.size - cv2.countNonZero(near)))
+
+
 def _sharpness(ink: Ink) -> float:
     """Mean rise within one pixel along the outline, over the rise within three."""
-    near = cv2.morphologyEx(ink.darkness, cv2.MORPH_GRADIENT, _WITHIN_ONE)
-    far = cv2.morphologyEx(ink.darkness, cv2.MORPH_GRADIENT, _WITHIN_THREE)
+    darkness = np.ascontiguousarray(ink.darkness[ink.window])
+    near = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, _WITHIN_ONE)
+    far = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, _WITHIN_THREE)
     return min(1.0, _mean(near, ink.outline) / max(1.0, _mean(far, ink.outline)))
 
 

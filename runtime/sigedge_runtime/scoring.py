@@ -52,17 +52,17 @@ def scores(
 ) -> NDArray[np.float64]:
     """Scores of one query for many users at once.
 
-    A score is the fused similarity, relative to what the references demand, less `Decision.consistency_weight` times
-    the user's own consistency, which is relative likewise: who always signs alike is held to it, who varies is
-    forgiven. It needs nobody's signatures but the user's (target-centric normalisation in J. Fierrez-Aguilar et al.,
-    "Target dependent score normalization techniques and their application to signature verification", IEEE Trans.
-    SMC-C 35(3), 2005).
+    A score is the fused similarity, relative to what the references demand, less what `ScoreRule.expected` expects of
+    the user, whose own consistency is relative likewise: who always signs alike is held to it, who varies is forgiven.
+    It needs nobody's signatures but the user's (target-centric normalisation in J. Fierrez-Aguilar et al., "Target
+    dependent score normalization techniques and their application to signature verification", IEEE Trans. SMC-C
+    35(3), 2005).
 
     Args:
         query: float32 [D], prepared by the decision's matching.
         references: float32 [K, D], likewise, laid out or not; those of the first user, then of the second, and so on.
         sizes: number of references of each user, each at least 1, with sum K.
-        decision: matching, fusion and consistency weight.
+        decision: matching and score rule.
         consistencies: float64 [users], of the references, where they are known already.
 
     Returns:
@@ -77,7 +77,7 @@ def scores(
         return fused
     vectors = references.vectors if isinstance(references, Arranged) else references
     known = matching.consistencies(vectors, sizes) if consistencies is None else consistencies
-    return fused - decision.consistency_weight * known
+    return fused - decision.rule.expected(known, sizes)
 
 
 def score(query: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]], decision: Decision) -> float:
@@ -86,7 +86,7 @@ def score(query: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]
     Args:
         query: float [D], as the network gives it.
         references: float [K, D], likewise; K at least 1.
-        decision: matching, fusion and consistency weight.
+        decision: matching and score rule.
 
     Returns:
         -2 to 2; with a consistency weight of 0 a similarity, -1 (opposite) to 1 (equal).
@@ -107,7 +107,7 @@ def scores_among(references: Vector, decision: Decision) -> tuple[float, NDArray
 
     Args:
         references: float32 [K, D], prepared by the decision's matching; K at least 2.
-        decision: matching, fusion and consistency weight.
+        decision: matching and score rule.
 
     Returns:
         The consistency of all references, -1 to 1, and float64 [K], -2 to 2.
@@ -125,7 +125,7 @@ def scores_among(references: Vector, decision: Decision) -> tuple[float, NDArray
     everything = own.sum() / 2
     of_others = np.clip((everything - own) / max(1, (count - 1) * (count - 2)), -1, 1)
     consistency = min(1.0, max(-1.0, float(everything) / (count * (count - 1))))
-    return consistency, fused - decision.consistency_weight * of_others
+    return consistency, fused - decision.rule.expected(of_others, np.full(count, count - 1, np.intp))
 
 
 def log_likelihood_ratio(score: float, calibration: Calibration) -> float:

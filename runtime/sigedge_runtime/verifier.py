@@ -15,19 +15,18 @@ import numpy as np
 from sigedge_runtime._clock import Clock
 from sigedge_runtime._first_selftest import require_selftest
 from sigedge_runtime._machine import usable_cores
-from sigedge_runtime.abstention import quality_index, remedy
+from sigedge_runtime.abstention import quality_index
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.choice import open_best
+from sigedge_runtime.embedding import Embedder
 from sigedge_runtime.engines import Engine, EngineChoice
-from sigedge_runtime.errors import ImageError, QualityError, SigedgeError, TemplateMismatchError
-from sigedge_runtime.images import ImageSource, describe, read_image
-from sigedge_runtime.known_users import Enrolled, KnownUsers
+from sigedge_runtime.errors import ImageError, SigedgeError, TemplateMismatchError
+from sigedge_runtime.images import ImageSource
+from sigedge_runtime.judging import Claim, Desk, Judge
 from sigedge_runtime.manifest import Artifact, Manifest
 from sigedge_runtime.matching import Vector
-from sigedge_runtime.preprocessing import harmonise
-from sigedge_runtime.results import Candidate, Embedding, Enrolment, Identification, Verdict
-from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
-from sigedge_runtime.store import Gallery, TemplateStore
+from sigedge_runtime.results import Embedding, Enrolment, Identification, Verdict
+from sigedge_runtime.store import TemplateStore
 
 if TYPE_CHECKING:
     from sigedge_runtime.parallel import Workers
@@ -50,7 +49,6 @@ class Verifier:
         self.store = store
         self.operating_point = operating_point
         self._resources = resources
-        self._users = KnownUsers(bundle.manifest.verification)
         self._workers: dict[int, Workers] = {}
         self._lock = threading.Lock()
 
@@ -128,8 +126,7 @@ class Verifier:
             QualityError: it shows no usable signature; the sentence says why.
             EngineError: inference failed.
         """
-        clock = Clock()
-        return self._embed(image, clock)
+        return self._desk.embedder.embed(image)
 
     def enroll(self, user: str, images: Sequence[ImageSource], *, replace: bool = False) -> Enrolment:
         """Enrol a user with genuine signatures: all images, or none when one of them cannot be used.
@@ -165,10 +162,7 @@ class Verifier:
         clock = Clock()
         with clock.stage("match"):
             references = self.store.templates(user, self.identity)
-        query = self._embed(image, clock)
-        with clock.stage("match"):
-            enrolled = self._users.enrolled(user, references)
-        return self._judge(query, enrolled, clock)
+        return self._desk.verify(Claim(user, references), image, clock)
 
     def verify_many(
         self, pairs: Sequence[tuple[str, ImageSource]], *, workers: int | None = None
@@ -177,8 +171,9 @@ class Verifier:
 
         Args:
             pairs: of a user and the signature that is said to be the user's.
-            workers: threads, each with an engine of its own; None for one on each usable core. OpenCV's own threads
-                are left as the process has them: `cv2.setNumThreads(1)` is the host's to call.
+            workers: this process and others, each with an engine of its own; None for one on each usable core. They
+                are started when first asked for, in some tenths of a second, and kept until the verifier is closed.
+                OpenCV's own threads are left as this process has them: `cv2.setNumThreads(1)` is the host's to call.
 
         Returns:
             In the order of the pairs: the verdict, or the error that `verify` would raise for this pair.
@@ -187,25 +182,20 @@ class Verifier:
             EngineError: there are no workers, or no further engine can be opened.
         """
         known = {user: self._references(user) for user in dict.fromkeys(user for user, _ in pairs)}
-
-        def judge(pair: tuple[str, ImageSource], engine: Engine) -> Verdict:
-            user, image = pair
-            references = known[user]
-            if isinstance(references, SigedgeError):
-                raise references
-            clock = Clock()
-            query = self._embed(image, clock, engine)
-            with clock.stage("match"):
-                enrolled = self._users.enrolled(user, references)
-            return self._judge(query, enrolled, clock)
-
-        return self._share(workers).map(judge, pairs)
+        claims = [
+            (Claim(user, references), image)
+            for user, image in pairs
+            if not isinstance(references := known[user], SigedgeError)
+        ]
+        verdicts = iter(self._share(workers).verify(claims))
+        refused = (known[user] for user, _ in pairs)
+        return [error if isinstance(error, SigedgeError) else next(verdicts) for error in refused]
 
     def embed_many(
         self, images: Sequence[ImageSource], *, workers: int | None = None
     ) -> list[Embedding | SigedgeError]:
         """Embed many images at a time, each as `embed` would; arguments, results and errors as in `verify_many`."""
-        return self._share(workers).map(lambda image, engine: self._embed(image, Clock(), engine), images)
+        return self._share(workers).embed(images)
 
     def compare(self, references: Sequence[ImageSource | Embedding], image: ImageSource | Embedding) -> Verdict:
         """Decide whether a signature is by the writer of the references, without a store.
@@ -225,8 +215,8 @@ class Verifier:
         embeddings = self._embed_all(references, clock)
         query = self._embed_all([image], clock)[0]
         with clock.stage("match"):
-            enrolled = self._users.strangers(np.stack([one.vector for one in embeddings]))
-        return self._judge(query, enrolled, clock)
+            enrolled = self._judge.users.strangers(np.stack([one.vector for one in embeddings]))
+        return self._judge.verdict(query, enrolled, clock)
 
     def identify(self, image: ImageSource, limit: int = 5) -> Identification:
         """Rank the enrolled users as writers of a signature, most probable first, at most `limit` of them.
@@ -242,10 +232,10 @@ class Verifier:
         clock = Clock()
         with clock.stage("match"):
             self._search.refresh()
-        query = self._embed(image, clock)
+        query = self._desk.embedder.embed(image, clock)
         with clock.stage("match"):
-            asked = self._remedy(query)
-            candidates = self._rank(query.vector, self._search.gallery(query.vector, limit), asked)
+            asked = self._judge.remedy(query)
+            candidates = self._judge.rank(query, self._search.gallery(query.vector, limit))
         return Identification(
             candidates=tuple(candidates[: max(0, limit)]),
             enrolled=self._search.enrolled,
@@ -279,6 +269,16 @@ class Verifier:
         self.close()
 
     @cached_property
+    def _desk(self) -> Desk:
+        manifest = self.manifest
+        matching = manifest.verification.similarity
+        return Desk(Embedder(self.engine, manifest.harmonisation, matching, self.identity), self._judge)
+
+    @cached_property
+    def _judge(self) -> Judge:
+        return Judge(self.manifest.verification, self.operating_point)
+
+    @cached_property
     def _search(self) -> UserSearch:
         from sigedge_runtime.search import UserSearch
 
@@ -291,7 +291,7 @@ class Verifier:
         wanted = usable_cores() if count is None else count
         with self._lock:
             if wanted not in self._workers:
-                started = self._workers[wanted] = Workers(self.engine, wanted)
+                started = self._workers[wanted] = Workers(self._desk, wanted)
                 self._resources.callback(started.close)
             return self._workers[wanted]
 
@@ -301,21 +301,11 @@ class Verifier:
         except SigedgeError as error:
             return error
 
-    def _embed(self, image: ImageSource, clock: Clock, engine: Engine | None = None) -> Embedding:
-        with clock.stage("decode"):
-            pixels = read_image(image)
-        with clock.stage("preprocess"):
-            canvas, quality = harmonise(pixels, self.manifest.harmonisation)
-        if not quality.usable:
-            raise QualityError(f"{describe(image)} shows no usable signature: {quality.reasons}", quality)
-        with clock.stage("infer"):
-            vector = self.manifest.verification.similarity.prepare((engine or self.engine).infer(canvas))
-        return Embedding(vector, self.identity, quality, clock.timings())
-
     def _embed_all(self, images: Sequence[ImageSource | Embedding], clock: Clock) -> list[Embedding]:
         if isinstance(images, (str, bytes, os.PathLike, np.ndarray)) or len(images) == 0:
             raise ImageError("No list of images was given; give a list with one image or more.")
-        return [self._accept(one) if isinstance(one, Embedding) else self._embed(one, clock) for one in images]
+        embed = self._desk.embedder.embed
+        return [self._accept(one) if isinstance(one, Embedding) else embed(one, clock) for one in images]
 
     def _accept(self, embedding: Embedding) -> Embedding:
         if embedding.identity != self.identity:
@@ -323,60 +313,6 @@ class Verifier:
                 f"An embedding was made by {embedding.identity}, but {self.identity} is loaded; embed its image again."
             )
         return embedding
-
-    def _judge(self, query: Embedding, enrolled: Enrolled, clock: Clock) -> Verdict:
-        with clock.stage("match"):
-            count = len(enrolled.references)
-            known = np.array([enrolled.consistency])
-            sizes = np.array([count], np.intp)
-            found = scores(query.vector, enrolled.arranged, sizes, self.manifest.verification, known)
-            asked = self._remedy(query)
-            result = self._candidate("", float(found[0]), count, asked)
-        return Verdict(
-            accepted=result.accepted,
-            score=result.score,
-            log_likelihood_ratio=result.log_likelihood_ratio,
-            probability=result.probability,
-            threshold=result.threshold,
-            operating_point=self.operating_point,
-            references=result.references,
-            sign_again=asked != "",
-            remedy=asked,
-            quality_index=quality_index(query.quality.measurements),
-            quality=query.quality,
-            timings=clock.timings(),
-            identity=self.identity,
-        )
-
-    def _rank(self, query: Vector, gallery: Gallery, asked: str) -> list[Candidate]:
-        """All users by likelihood ratio, which is comparable between users with few and with many references."""
-        parts = np.split(gallery.vectors, np.cumsum(gallery.sizes)[:-1])
-        known = np.array([self._users.consistency(user, own) for user, own in zip(gallery.users, parts, strict=True)])
-        found = scores(query, gallery.vectors, gallery.sizes, self.manifest.verification, known)
-        candidates = [
-            self._candidate(user, float(score), int(count), asked)
-            for user, score, count in zip(gallery.users, found, gallery.sizes, strict=True)
-        ]
-        return sorted(candidates, key=lambda one: (-one.log_likelihood_ratio, one.user))
-
-    def _candidate(self, user: str, score: float, references: int, asked: str) -> Candidate:
-        """A score judged; whatever it is, nobody is accepted who is asked to sign again."""
-        decision = self.manifest.verification
-        threshold = decision.operating_point(self.operating_point, references).threshold
-        calibration = decision.calibration(references)
-        return Candidate(
-            user=user,
-            accepted=score >= threshold and not asked,
-            score=score,
-            log_likelihood_ratio=log_likelihood_ratio(score, calibration),
-            probability=probability(score, calibration),
-            threshold=threshold,
-            references=references,
-        )
-
-    def _remedy(self, query: Embedding) -> str:
-        """What to ask of the person; empty when the image is good enough to decide on."""
-        return remedy(query.quality.measurements, self.manifest.verification.sign_again_below)
 
 
 def _choose_operating_point(manifest: Manifest, name: str | None) -> str:

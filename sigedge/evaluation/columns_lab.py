@@ -43,6 +43,10 @@ def _robustness_rows(result: Result) -> Iterator[Row]:
         yield {**entry, "data": f"{result['dataset']} {result['split']}", "all": found}
 
 
+def _rule_rows(result: Result) -> Iterator[Row]:
+    yield from result.get("rows") or ()
+
+
 def _training_rows(result: Result) -> Iterator[Row]:
     for row in result.get("rows") or ():
         yield {**row, "meta": result["meta"]}
@@ -108,6 +112,20 @@ TABLES: dict[str, Table] = {
             ("change, points [95 %]", _within("1", points, 1, "change")),
             ("EER skilled, 5 references [95 %]", _within("5", percent_interval, "eer_skilled")),
             ("change, points [95 %] ", _within("5", points, 1, "change")),
+        ),
+    ),
+    "score-rules": Table(
+        "score-rules.json",
+        _rule_rows,
+        (
+            ("network", text("network")),
+            ("its strangers", text("dataset")),
+            ("references", text("references")),
+            ("similarity", percent("eer_similarity")),
+            ("less demands", percent("eer_demands")),
+            ("less half the own consistency", percent("eer_own_consistency")),
+            ("less the expected consistency", percent("eer_expected_consistency")),
+            ("change by the last, points [95 %]", points(1, "change")),
         ),
     ),
     "transfer": Table(

@@ -24,7 +24,8 @@ from sigedge.evaluation.trials import (
     reference_swap_auc,
     score_trials,
 )
-from sigedge_runtime.decision import Decision
+from sigedge_runtime._records import to_plain
+from sigedge_runtime.decision import Decision, ScoreRule
 from sigedge_runtime.matching import COSINE
 
 REFERENCE_COUNTS = (1, 5, 10)
@@ -39,16 +40,14 @@ class Scores:
         protocols: the trials, by number of references.
         trials: their scores, by number of references in rising order.
         decision: thresholds and calibration fixed beforehand; None without.
-        fusion: of the similarities to the references.
-        consistency_weight: as in `score_trials`.
+        rule: how similarities became scores.
         reference_swap_auc: see `trials.reference_swap_auc`; of the largest number of references that has one.
     """
 
     protocols: Mapping[int, Protocol]
     trials: Mapping[int, TrialScores]
     decision: Decision | None
-    fusion: str
-    consistency_weight: float
+    rule: ScoreRule
     reference_swap_auc: float | None
 
 
@@ -80,8 +79,8 @@ def evaluate_embeddings(
 
     Returns:
         ``references`` (by number of references, as text: see `figures`), ``leak_gates``, ``dataset``, ``images``,
-        ``signers``, ``fusion``, ``consistency_weight`` and ``meta``. Rates are 0 to 1; None stands where the data
-        cannot tell.
+        ``signers``, the fields of the `ScoreRule` and ``meta``. Rates are 0 to 1; None stands where the data cannot
+        tell.
 
     Raises:
         DataError: there is no record, the embeddings do not fit, or a stored protocol is of other records.
@@ -102,16 +101,16 @@ def score_records(
     decision: Decision | None = None,
 ) -> Scores:
     """Score the trials of protocols; arguments and errors as in `evaluate_embeddings`."""
-    fusion = fusion or (decision.fusion if decision else "mean")
-    weight = decision.consistency_weight if decision else 0.0
+    rule = decision.rule if decision else ScoreRule("mean")
+    rule = rule._replace(fusion=fusion or rule.fusion)
     matching = decision.similarity if decision else COSINE
     trials, swap = {}, None
     for count, protocol in sorted(protocols.items()):
         protocol.require_items(records)
-        trials[count] = score_trials(protocol, embeddings, fusion, weight, matching)
-        area = reference_swap_auc(protocol, embeddings, fusion, matching)
+        trials[count] = score_trials(protocol, embeddings, rule, matching)
+        area = reference_swap_auc(protocol, embeddings, rule.fusion, matching)
         swap = swap if area is None else area
-    return Scores(protocols, trials, decision, fusion, weight, swap)
+    return Scores(protocols, trials, decision, rule, swap)
 
 
 def describe(
@@ -135,8 +134,7 @@ def describe(
         "dataset": ", ".join(sorted({record.dataset for record in records})),
         "images": len(records),
         "signers": len({record.identity for record in records}),
-        "fusion": scores.fusion,
-        "consistency_weight": scores.consistency_weight,
+        **to_plain(scores.rule._asdict()),
         "references": blocks,
         "leak_gates": {**gates, "reference_swap_auc": scores.reference_swap_auc},
         "meta": provenance(seed=seed, bootstrap=bootstrap),

@@ -38,10 +38,21 @@ def error_curve(genuine: ArrayLike, forged: ArrayLike) -> ErrorCurve:
     Raises:
         DataError: one of the two is empty or holds a value that is not finite.
     """
-    accepted, rejected = _checked(genuine, "genuine"), _checked(forged, "forged")
-    thresholds = np.append(np.unique(np.concatenate([accepted, rejected])), np.inf)
-    frr = np.searchsorted(accepted, thresholds, side="left") / accepted.size
-    far = 1.0 - np.searchsorted(rejected, thresholds, side="left") / rejected.size
+    return mean_error_curve([(genuine, forged)])
+
+
+def mean_error_curve(parts: Sequence[tuple[ArrayLike, ArrayLike]]) -> ErrorCurve:
+    """Mean error rates of parts, each genuine and forged scores: all count the same, however many scores they have.
+
+    Raises:
+        DataError: as `error_curve`, or there is no part.
+    """
+    if not parts:
+        raise DataError("There are no scores to evaluate; the data set needs genuine and forged samples.")
+    checked = [(_checked(genuine, "genuine"), _checked(forged, "forged")) for genuine, forged in parts]
+    thresholds = np.append(np.unique(np.concatenate([scores for part in checked for scores in part])), np.inf)
+    frr = np.mean([np.searchsorted(accepted, thresholds) / accepted.size for accepted, _ in checked], axis=0)
+    far = np.mean([1.0 - np.searchsorted(rejected, thresholds) / rejected.size for _, rejected in checked], axis=0)
     return ErrorCurve(thresholds, far, frr)
 
 
@@ -53,7 +64,11 @@ def equal_error_rate(genuine: ArrayLike, forged: ArrayLike) -> float:
     Raises:
         DataError: as `error_curve`.
     """
-    curve = error_curve(genuine, forged)
+    return equal_rate(error_curve(genuine, forged))
+
+
+def equal_rate(curve: ErrorCurve) -> float:
+    """Rate, 0 to 1, at which FAR and FRR of a curve are equal, by linear interpolation between thresholds."""
     after = int(np.argmax(curve.frr >= curve.far))
     before = after - 1  # the lowest threshold rejects nothing and accepts everything, so it is never `after`
     rates = (curve.far[before], curve.frr[before], curve.far[after], curve.frr[after])

@@ -234,7 +234,7 @@ def _only(protocol: Protocol, acquired: set[int]) -> Protocol:
 
 
 def _scored(protocol: Protocol, embeddings: Embeddings, decision: Decision) -> TrialScores:
-    return score_trials(protocol, embeddings, decision.fusion, decision.consistency_weight, decision.similarity)
+    return score_trials(protocol, embeddings, decision.rule, decision.similarity)
 
 
 def _figures(trials: TrialScores, threshold: float, seed: int, bootstrap: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sigedge.evaluation.metrics import Floats, auc
 from sigedge.evaluation.protocol import Draw, Protocol
+from sigedge_runtime.decision import ScoreRule
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.matching import COSINE, Matching, relative_similarities
 from sigedge_runtime.scoring import fuse_groups
@@ -44,24 +45,25 @@ class TrialScores:
 
     def against(self, kind: int) -> TrialScores:
         """Only the genuine trials and the forgeries of one kind."""
-        wanted = (self.kinds == GENUINE) | (self.kinds == kind)
+        return self._only((self.kinds == GENUINE) | (self.kinds == kind))
+
+    def claiming(self, signers: Collection[str]) -> TrialScores:
+        """Only the trials that claim to be of some of the signers."""
+        return self._only(np.array([name in signers for name in self.names], np.bool_)[self.signers])
+
+    def _only(self, wanted: NDArray[np.bool_]) -> TrialScores:
         return TrialScores(self.scores[wanted], self.kinds[wanted], self.signers[wanted], self.names)
 
 
 def score_trials(
-    protocol: Protocol,
-    embeddings: Embeddings,
-    fusion: str,
-    consistency_weight: float = 0.0,
-    matching: Matching = COSINE,
+    protocol: Protocol, embeddings: Embeddings, rule: ScoreRule, matching: Matching = COSINE
 ) -> TrialScores:
     """Score every trial as `sigedge_runtime.scoring.score` does, all queries of a draw at once.
 
     Args:
         protocol: the trials.
         embeddings: float32 [N, D], unnormalised, row i for item i of the protocol.
-        fusion: ``"mean"``, ``"max"`` or ``"mean_max"`` over the references.
-        consistency_weight: 0 to 1.
+        rule: how similarities become scores.
         matching: how embeddings are compared.
 
     Raises:
@@ -69,14 +71,14 @@ def score_trials(
         EngineError: an embedding is zero or not finite.
         BundleError: the fusion is unknown.
     """
-    (trials,) = score_trials_by_rule(protocol, embeddings, [(fusion, consistency_weight)], matching)
+    (trials,) = score_trials_by_rule(protocol, embeddings, [rule], matching)
     return trials
 
 
 def score_trials_by_rule(
-    protocol: Protocol, embeddings: Embeddings, rules: Sequence[tuple[str, float]], matching: Matching = COSINE
+    protocol: Protocol, embeddings: Embeddings, rules: Sequence[ScoreRule], matching: Matching = COSINE
 ) -> list[TrialScores]:
-    """`score_trials` by several rules, each a fusion and a consistency weight, for little more than the time of one.
+    """`score_trials` by several rules, for little more than the time of one.
 
     Raises:
         DataError, EngineError, BundleError: as `score_trials`.
@@ -84,7 +86,7 @@ def score_trials_by_rule(
     prepared = _prepared(protocol, embeddings, matching)
     names = protocol.signers
     number = {name: index for index, name in enumerate(names)}
-    fusions = list(dict.fromkeys(fusion for fusion, _ in rules))
+    fusions = list(dict.fromkeys(rule.fusion for rule in rules))
     fused, alike = {fusion: [np.empty(0)] for fusion in fusions}, [np.empty(0)]
     kinds, signers = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
     for draw in protocol.draws:
@@ -99,8 +101,10 @@ def score_trials_by_rule(
         signers.append(np.full(len(queries), number[draw.signer]))
     similar = {fusion: np.concatenate(parts) for fusion, parts in fused.items()}
     consistent = np.concatenate(alike)
+    references_each = np.full(len(consistent), protocol.references)
     described = (np.concatenate(kinds), np.concatenate(signers), names)
-    return [TrialScores(similar[fusion] - weight * consistent, *described) for fusion, weight in rules]
+    expected = (rule.expected(consistent, references_each) for rule in rules)
+    return [TrialScores(similar[rule.fusion] - one, *described) for rule, one in zip(rules, expected, strict=True)]
 
 
 def reference_swap_auc(

@@ -9,14 +9,23 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from sigedge.data import Record
-from sigedge.evaluation.metrics import equal_error_rate, error_curve
+from sigedge.evaluation.metrics import ErrorCurve, equal_error_rate, equal_rate, mean_error_curve
 from sigedge.evaluation.protocol import Protocol, make_protocol
 from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores, score_trials, score_trials_by_rule
-from sigedge_runtime.decision import FUSIONS, Calibration, Decision, EnrolmentBound, OperatingPoint
+from sigedge_runtime.decision import (
+    FUSIONS,
+    Calibration,
+    Decision,
+    EnrolmentBound,
+    OperatingPoint,
+    ScoreRule,
+    UsualConsistency,
+)
 from sigedge_runtime.matching import COSINE, LocalMatching, Matching
 
 REFERENCE_COUNTS = (1, 2, 3, 5, 10)
-CONSISTENCY_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# References beside the first that are as strong evidence of a user's consistency as what is usual.
+USUAL_REFERENCES = (0.5, 1.0, 2.0, 4.0)
 # Rejected genuine signatures that a convenient entrance may cost, and accepted skilled forgeries that a strict one may.
 CONVENIENCE_FRR = 0.05
 HIGH_SECURITY_FAR = 0.03
@@ -28,15 +37,16 @@ DECILES = tuple(tenth / 10 for tenth in range(1, 10))
 def fit_decision(
     records: Sequence[Record], embeddings: NDArray[np.float32], *, seed: int, matching: LocalMatching | None = None
 ) -> Decision:
-    """Choose fusion, operating points, calibration and enrolment bounds from the validation signers' scores.
+    """Choose score rule, operating points, calibration and enrolment bounds from the validation signers' scores.
 
-    Fusion and consistency weight are those with the lowest skilled EER, averaged over the reference counts. For each
-    count: ``balanced`` is the threshold of the skilled EER, ``convenience`` rejects at most 5 % of genuine samples,
-    ``high-security`` accepts at most 3 % of skilled forgeries. Calibration is a logistic regression (Platt 1999) of
-    genuine samples against skilled forgeries with both classes weighted alike, so that a probability of 0.5 means
-    equal likelihood against the hardest impostor. An enrolment bound holds the score below which 1 % of genuine
-    samples lie and the deciles of the enrolments' consistency. No image is at hand here, so `sign_again_below` stays
-    None (`sigedge.evaluation.abstention.choose_abstention_bound`).
+    Every data set counts the same, however many signers it has: a device meets scanners and scripts of which the one
+    with the most signers knows no more than the others. The score rule is that of `score_rules` with the lowest skilled
+    EER, averaged over the reference counts. For each count: ``balanced`` is the threshold of the skilled EER,
+    ``convenience`` rejects at most 5 % of genuine samples, ``high-security`` accepts at most 3 % of skilled forgeries.
+    Calibration is a logistic regression (Platt 1999) of genuine samples against skilled forgeries with both classes
+    weighted alike, so that a probability of 0.5 means equal likelihood against the hardest impostor. An enrolment
+    bound holds the score below which 1 % of genuine samples lie and the deciles of the enrolments' consistency. No
+    image is at hand here, so `sign_again_below` stays None (`sigedge.evaluation.abstention.choose_abstention_bound`).
 
     Args:
         records: N records of validation signers.
@@ -50,21 +60,37 @@ def fit_decision(
     similarity = matching or COSINE
     protocols = [make_protocol(records, count, seed=seed) for count in REFERENCE_COUNTS]
     protocols = [protocol for protocol in protocols if protocol.draws]
-    rules = [(fusion, weight) for weight in CONSISTENCY_WEIGHTS for fusion in FUSIONS]
-    scored = [score_trials_by_rule(protocol, embeddings, rules, similarity) for protocol in protocols]
-    errors = [np.mean([_skilled_error(trials[rule]) for trials in scored]) for rule in range(len(rules))]
-    best = int(np.argmin(errors))
     prepared = similarity.prepare(embeddings)
-    chosen = [(protocol, trials[best]) for protocol, trials in zip(protocols, scored, strict=True)]
+    alike = [_consistencies(protocol, prepared, similarity) for protocol in protocols]
+    rules = score_rules(_usual_consistency(records, protocols, alike))
+    scored = [score_trials_by_rule(protocol, embeddings, rules, similarity) for protocol in protocols]
+    by_dataset = [[_by_dataset(records, trials) for trials in of_count] for of_count in scored]
+    errors = [np.mean([equal_rate(_skilled_curve(parts[rule])) for parts in by_dataset]) for rule in range(len(rules))]
+    best = int(np.argmin(errors))
+    chosen = [(protocol.references, parts[best]) for protocol, parts in zip(protocols, by_dataset, strict=True)]
     return Decision(
-        fusion=rules[best][0],
+        **rules[best]._asdict(),
         default_operating_point="balanced",
-        operating_points=tuple(point for one, trials in chosen for point in _operating_points(one.references, trials)),
-        calibrations=tuple(_calibration(one.references, trials) for one, trials in chosen),
-        consistency_weight=rules[best][1],
+        operating_points=tuple(point for count, parts in chosen for point in _operating_points(count, parts)),
+        calibrations=tuple(_calibration(count, parts) for count, parts in chosen),
         matching=matching,
-        enrolment_bounds=tuple(_enrolment_bound(one, trials, prepared, similarity) for one, trials in chosen),
+        enrolment_bounds=tuple(
+            _enrolment_bound(protocol.references, trials[best], found)
+            for protocol, trials, found in zip(protocols, scored, alike, strict=True)
+        ),
     )
+
+
+def score_rules(usual: float) -> list[ScoreRule]:
+    """What is chosen from: scores relative to the expected consistency wholly, or not at all.
+
+    Consistency is a mean of similarities, so that means are what it is taken from.
+
+    Args:
+        usual: mean consistency of the validation signers' references, -1 to 1.
+    """
+    believed = [UsualConsistency(usual, references) for references in USUAL_REFERENCES]
+    return [*(ScoreRule("mean", 1.0, one) for one in believed), *(ScoreRule(fusion) for fusion in FUSIONS)]
 
 
 def validation_figures(
@@ -73,18 +99,57 @@ def validation_figures(
     """Skilled and random EER, 0 to 1, with 1 and 5 references fused by mean, for the training log."""
     figures = {}
     for count in (1, 5):
-        trials = score_trials(make_protocol(records, count, seed=seed), embeddings, "mean", 0.0, matching or COSINE)
-        figures[f"eer_skilled_{count}"] = _skilled_error(trials)
+        trials = score_trials(
+            make_protocol(records, count, seed=seed), embeddings, ScoreRule("mean"), matching or COSINE
+        )
+        figures[f"eer_skilled_{count}"] = equal_error_rate(trials.of(GENUINE), trials.of(SKILLED))
         figures[f"eer_random_{count}"] = equal_error_rate(trials.of(GENUINE), trials.of(RANDOM))
     return figures
 
 
-def _skilled_error(trials: TrialScores) -> float:
-    return equal_error_rate(trials.of(GENUINE), trials.of(SKILLED))
+def _by_dataset(records: Sequence[Record], trials: TrialScores) -> list[TrialScores]:
+    """The trials of each data set that has genuine and skilled ones; all trials where none has."""
+    parts = [trials.claiming(signers) for signers in _signers(records).values()]
+    return [one for one in parts if one.of(GENUINE).size and one.of(SKILLED).size] or [trials]
 
 
-def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoint]:
-    curve = error_curve(trials.of(GENUINE), trials.of(SKILLED))
+def _signers(records: Sequence[Record]) -> dict[str, set[str]]:
+    """Identities by data set."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        found.setdefault(record.dataset, set()).add(record.identity)
+    return found
+
+
+def _consistencies(protocol: Protocol, prepared: NDArray[np.float32], matching: Matching) -> NDArray[np.float64]:
+    """Of the references of every draw, float64 [draws]."""
+    one_user = np.array([protocol.references], np.intp)
+    found = [matching.consistencies(prepared[list(draw.references)], one_user)[0] for draw in protocol.draws]
+    return np.array(found)
+
+
+def _usual_consistency(
+    records: Sequence[Record], protocols: Sequence[Protocol], alike: Sequence[NDArray[np.float64]]
+) -> float:
+    """Mean consistency of enrolments with two references or more, every data set counting the same."""
+    means = []
+    for signers in _signers(records).values():
+        found = [
+            consistency
+            for protocol, consistencies in zip(protocols, alike, strict=True)
+            for draw, consistency in zip(protocol.draws, consistencies, strict=True)
+            if protocol.references > 1 and draw.signer in signers
+        ]
+        means += [np.mean(found)] if found else []
+    return float(np.clip(np.mean(means), -1, 1)) if means else 0.0
+
+
+def _skilled_curve(parts: Sequence[TrialScores]) -> ErrorCurve:
+    return mean_error_curve([(one.of(GENUINE), one.of(SKILLED)) for one in parts])
+
+
+def _operating_points(references: int, parts: Sequence[TrialScores]) -> list[OperatingPoint]:
+    curve = _skilled_curve(parts)
     balanced = int(np.argmin(np.abs(curve.far - curve.frr)))
     # Where the classes hardly overlap the rules would cross: convenience stays the laxest, high-security the strictest.
     rows = {
@@ -92,31 +157,31 @@ def _operating_points(references: int, trials: TrialScores) -> list[OperatingPoi
         "balanced": balanced,
         "high-security": max(balanced, int(np.flatnonzero(curve.far <= HIGH_SECURITY_FAR)[0])),
     }
-    forged = np.concatenate([trials.of(SKILLED), trials.of(RANDOM)])
     points = []
     for name, row in rows.items():
         threshold = float(np.clip(curve.thresholds[row], -2, 2))
-        far, frr = float((forged >= threshold).mean()), float((trials.of(GENUINE) < threshold).mean())
-        points.append(OperatingPoint(name, references, threshold, far, frr))
+        far = np.mean([(one.scores[one.kinds != GENUINE] >= threshold).mean() for one in parts])
+        frr = np.mean([(one.of(GENUINE) < threshold).mean() for one in parts])
+        points.append(OperatingPoint(name, references, threshold, float(far), float(frr)))
     return points
 
 
-def _calibration(references: int, trials: TrialScores) -> Calibration:
-    fit = LogisticRegression(C=1e6, class_weight="balanced")
-    hard = trials.against(SKILLED)
-    fit.fit(hard.scores[:, None], hard.kinds == GENUINE)
+def _calibration(references: int, parts: Sequence[TrialScores]) -> Calibration:
+    hard = [one.against(SKILLED) for one in parts]
+    scores = np.concatenate([one.scores for one in hard])
+    genuine = [one.kinds == GENUINE for one in hard]
+    # Both classes of a part weigh the same, and all parts: on average 1, as the regularisation is meant.
+    shares = [np.where(mask, 0.5 / mask.sum(), 0.5 / (~mask).sum()) * len(scores) / len(parts) for mask in genuine]
+    fit = LogisticRegression(C=1e6)
+    fit.fit(scores[:, None], np.concatenate(genuine), sample_weight=np.concatenate(shares))
     # A verifier that has learned nothing may slope the wrong way: such scores are no evidence at all.
     return Calibration(references, max(float(fit.coef_[0, 0]), 1e-6), float(fit.intercept_[0]))
 
 
-def _enrolment_bound(
-    protocol: Protocol, trials: TrialScores, prepared: NDArray[np.float32], matching: Matching
-) -> EnrolmentBound:
+def _enrolment_bound(references: int, trials: TrialScores, alike: NDArray[np.float64]) -> EnrolmentBound:
     # Always a value that occurred: no more than the share lies below it, and deciles never fall by rounding.
     outlier = np.quantile(trials.of(GENUINE), OUTLIERS, method="lower")
     deciles: tuple[float, ...] = ()
-    if protocol.references > 1:
-        one_user = np.array([protocol.references], np.intp)
-        found = [matching.consistencies(prepared[list(draw.references)], one_user)[0] for draw in protocol.draws]
-        deciles = tuple(np.clip(np.quantile(found, DECILES, method="lower"), -1, 1).tolist())
-    return EnrolmentBound(protocol.references, float(np.clip(outlier, -2, 2)), deciles)
+    if references > 1:
+        deciles = tuple(np.clip(np.quantile(alike, DECILES, method="lower"), -1, 1).tolist())
+    return EnrolmentBound(references, float(np.clip(outlier, -2, 2)), deciles)

@@ -49,6 +49,9 @@ def fit(
     Raises:
         KeyboardInterrupt: Ctrl-C; the same call goes on after the last checkpoint.
     """
+    last = out / LAST
+    if _take_finished(module, last, steps * optimisers):
+        return
     epochs = -(-steps // steps_per_epoch)
     validate_every = min(validate_every, epochs)
     with _quiet():
@@ -80,7 +83,6 @@ def fit(
             ],
             enable_model_summary=False,
         )
-        last = out / LAST
         try:
             trainer.fit(module, ckpt_path=str(last) if last.is_file() else None)
         except SystemExit as stopped:
@@ -128,3 +130,14 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             chatter.setLevel(level)
+
+
+def _take_finished(module: lightning.LightningModule, last: Path, steps: int) -> bool:
+    """Load the weights of a run that had done all its steps; Lightning would leave out its averages of weights."""
+    if not last.is_file():
+        return False
+    checkpoint = torch.load(last, map_location="cpu", weights_only=False)  # of this run
+    if checkpoint["global_step"] < steps:
+        return False
+    module.load_state_dict(checkpoint["state_dict"])
+    return True

@@ -13,7 +13,7 @@ from sigedge.data import Record
 from sigedge.evaluation import evaluate_embeddings, make_protocol, reference_swap_auc, score_trials
 from sigedge.evaluation.metrics import cllr, equal_error_rate
 from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED
-from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
+from sigedge_runtime.decision import Calibration, Decision, OperatingPoint, ScoreRule
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.matching import LocalMatching
 
@@ -68,7 +68,7 @@ def test_embeddings_are_compared_as_the_decision_says(known: Known) -> None:
         records, embeddings, reference_counts=(3,), decision=replace(DECISION, matching=cells), bootstrap=0
     )
     protocol = make_protocol(records, 3)
-    trials = score_trials(protocol, embeddings, "max", 0.0, cells)
+    trials = score_trials(protocol, embeddings, ScoreRule("max"), cells)
     genuine, skilled = (trials.of(kind) for kind in (GENUINE, SKILLED))
     figures = result["references"]["3"]
     assert figures["eer_skilled"] == equal_error_rate(genuine, skilled)
@@ -81,7 +81,7 @@ def test_embeddings_are_compared_as_the_decision_says(known: Known) -> None:
 def test_figures_agree_with_the_trials(known: Known) -> None:
     records, embeddings = known(offset=0.5)
     figures = evaluate_embeddings(records, embeddings, reference_counts=(3,), decision=DECISION)["references"]["3"]
-    trials = score_trials(make_protocol(records, 3), embeddings, "max")
+    trials = score_trials(make_protocol(records, 3), embeddings, ScoreRule("max"))
     genuine, skilled, random = (trials.of(kind) for kind in (GENUINE, SKILLED, RANDOM))
     assert figures["trials"] == {"genuine": len(genuine), "skilled": len(skilled), "random": len(random)}
     assert figures["eer_skilled"] == equal_error_rate(genuine, skilled)

@@ -14,8 +14,10 @@ from sigedge.evaluation.metrics import (
     cllr,
     det_points,
     equal_error_rate,
+    equal_rate,
     error_curve,
     frr_at_far,
+    mean_error_curve,
     min_cllr,
 )
 from sigedge_runtime.errors import DataError
@@ -62,6 +64,23 @@ def test_error_curve_is_monotone_from_all_accepted_to_none(genuine, forged) -> N
     for threshold, far, frr in zip(curve.thresholds, curve.far, curve.frr, strict=True):
         assert far == pytest.approx(np.mean(forged >= threshold))
         assert frr == pytest.approx(np.mean(genuine < threshold))
+
+
+@given(SCORES, SCORES, SCORES, SCORES)
+def test_parts_count_the_same_however_many_scores_they_have(first, taken, second, refused) -> None:  # type: ignore[no-untyped-def]
+    curve = mean_error_curve([(first, taken), (second, refused)])
+    assert (curve.far[0], curve.frr[0], curve.far[-1], curve.frr[-1]) == (1, 0, 0, 1)
+    for threshold, far, frr in zip(curve.thresholds, curve.far, curve.frr, strict=True):
+        assert far == pytest.approx((np.mean(taken >= threshold) + np.mean(refused >= threshold)) / 2)
+        assert frr == pytest.approx((np.mean(first < threshold) + np.mean(second < threshold)) / 2)
+    assert 0 <= equal_rate(curve) <= 1
+    twice = mean_error_curve([(first, taken), (np.repeat(first, 3), np.repeat(taken, 2))])
+    assert equal_rate(twice) == pytest.approx(equal_error_rate(first, taken))
+
+
+def test_no_part_has_no_curve() -> None:
+    with pytest.raises(DataError, match="There are no scores to evaluate"):
+        mean_error_curve([])
 
 
 @given(SCORES, SCORES)

@@ -22,7 +22,7 @@ from sigedge.evaluation.robustness import (
     measure_robustness,
 )
 from sigedge.evaluation.trials import GENUINE, SKILLED, score_trials
-from sigedge_runtime.decision import Calibration, Decision, OperatingPoint
+from sigedge_runtime.decision import Calibration, Decision, OperatingPoint, ScoreRule
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.preprocessing import PreprocessSpec
 
@@ -75,7 +75,7 @@ def test_the_image_as_it_is_gives_the_protocols_figures(canvases: CanvasSet, tmp
         SUBJECT, canvases, tmp_path / "cache", references=3, bootstrap=30, ladders=[Recorded().ladder(none=None)]
     )
     chosen = choose_signers(canvases, 3, 20)
-    trials = score_trials(draw_queries(chosen.records, 3, 0), ink_in_cells(chosen.canvases), "mean")
+    trials = score_trials(draw_queries(chosen.records, 3, 0), ink_in_cells(chosen.canvases), ScoreRule("mean"))
     genuine, skilled = trials.of(GENUINE), trials.of(SKILLED)
     (level,) = found["distortions"]["blank"]["levels"]
     assert (found["signers"], found["queries"]) == (4, {"genuine": 12, "skilled": 20})

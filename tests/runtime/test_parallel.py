@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from sigedge_runtime import Embedding, Verdict, Verifier
-from sigedge_runtime.engines import Engine, open_engine
+from sigedge_runtime import Embedding, Verdict, Verifier, parallel
 from sigedge_runtime.errors import EngineError, ImageError, QualityError, UnknownUserError
+from sigedge_runtime.judging import Desk
 from sigedge_runtime.parallel import CHUNK, Workers
 
 Draw = Callable[[int, int], NDArray[np.uint8]]
@@ -30,9 +36,26 @@ def verifier(master_bundle: Path, draw: Draw) -> Iterator[Verifier]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def desk(verifier: Verifier) -> Desk:
+    return verifier._desk
+
+
+@pytest.fixture
+def pair(desk: Desk) -> Iterator[Workers]:
+    with Workers(desk, 2) as workers:
+        yield workers
+
+
 def answer(verdict: Any) -> Any:
     """A verdict without its timings."""
     return {key: value for key, value in verdict.to_dict().items() if key != "timings"}
+
+
+def children() -> set[int]:
+    """Processes that this one has started and not waited for."""
+    own = Path(f"/proc/{os.getpid()}/task")
+    return {int(child) for task in own.iterdir() for child in (task / "children").read_text().split()}
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, None])
@@ -41,12 +64,13 @@ def test_verdicts_are_those_of_one_by_one(verifier: Verifier, draw: Draw, worker
     found = verifier.verify_many(pairs, workers=workers)
     assert [answer(one) for one in found] == [answer(verifier.verify(user, image)) for user, image in pairs]
     assert {one.accepted for one in found if isinstance(one, Verdict)} == {True, False}
+    assert all(one.timings.total >= one.timings.infer > 0 for one in found if isinstance(one, Verdict))
 
 
 def test_embeddings_are_those_of_one_by_one(verifier: Verifier, draw: Draw) -> None:
     images = [draw(signer, 5) for signer in range(2 * CHUNK + 3)]
     for image, found in zip(images, verifier.embed_many(images, workers=2), strict=True):
-        assert isinstance(found, Embedding)
+        assert isinstance(found, Embedding) and found.identity == verifier.identity
         np.testing.assert_array_equal(found.vector, verifier.embed(image).vector)
 
 
@@ -57,11 +81,98 @@ def test_an_error_stands_in_its_place(verifier: Verifier, draw: Draw, tmp_path: 
         ("ada", BLANK),
         ("bob", tmp_path / "none.png"),
         ("bob", draw(1, 4)),
+        ("nobody", BLANK),
     ]
-    found = verifier.verify_many(pairs, workers=2)
-    kinds = [Verdict, UnknownUserError, QualityError, ImageError, Verdict]
-    assert [type(one) for one in found] == kinds
-    assert "nobody" in str(found[1])
+    found = verifier.verify_many(pairs * 6, workers=2)
+    kinds = [Verdict, UnknownUserError, QualityError, ImageError, Verdict, UnknownUserError]
+    assert [type(one) for one in found] == kinds * 6
+    assert {str(one) for one in found[1::6]} == {str(found[1])} and "nobody" in str(found[1])
+    # Whichever process found it, the figures came with it.
+    refused = [one.quality for one in found if isinstance(one, QualityError)]
+    assert len(refused) == 6 and {quality.issues[0].code for quality in refused} == {"no-ink"}
+
+
+def test_images_of_every_kind_reach_the_other_process(pair: Workers, verifier: Verifier, tmp_path: Path) -> None:
+    import cv2
+
+    grey = np.full((300, 600), 250, np.uint8)
+    cv2.ellipse(grey, (300, 150), (200, 80), 20, 0, 300, 10, 5)
+    cv2.imwrite(str(tmp_path / "one.png"), grey)
+    colour = np.dstack([grey] * 3)
+    images: list[Any] = [
+        tmp_path / "one.png",
+        str(tmp_path / "one.png"),
+        (tmp_path / "one.png").read_bytes(),
+        grey,
+        colour,
+        colour[:, ::-1][:, ::-1],
+        np.asfortranarray(grey),
+        np.dstack([colour, np.full_like(grey, 255)]),
+        grey[::2, ::2],
+        grey.astype(np.uint16) * 257,
+    ]
+    there = pair._others[0].do([(None, image) for image in images])
+    for image, found in zip(images, there, strict=True):
+        np.testing.assert_array_equal(found.vector, verifier.embed(image).vector)
+    strange: list[Any] = [
+        None,
+        7,
+        np.zeros((0, 4), np.uint8),
+        grey.astype(np.float32),
+        grey[0],
+        b"",
+        "\0",
+        np.array([{}]),
+    ]
+    for image, found in zip(strange, pair._others[0].do([(None, image) for image in strange]), strict=True):
+        with pytest.raises(ImageError) as here:
+            verifier.embed(image)
+        assert (type(found), str(found)) == (ImageError, str(here.value))
+
+
+@given(st.lists(arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, max_side=40)), max_size=6))
+def test_shared_pixels_are_the_same_pixels(images: list[NDArray[np.uint8]]) -> None:
+    pixels = parallel._SharedPixels.create()
+    there = parallel._SharedPixels(pixels.file)
+    for some in (images[:1], images):
+        sent = pixels.shared(list(some))
+        assert not any(isinstance(one, np.ndarray) for one in sent), "none is sent with the message"
+        for image, one in zip(some, sent, strict=True):
+            np.testing.assert_array_equal(there.received(one), image)
+    pixels.close()
+
+
+@given(st.lists(st.integers(0, 5)), st.integers(1, 4))
+def test_no_more_is_handed_over_at_once_than_memory_is_for(sizes: list[int], most: int) -> None:
+    tasks = [(None, np.zeros(size * parallel.CHUNK_BYTES // 4, np.uint8)) for size in sizes]
+    chunks = list(parallel._chunks(tasks, most))
+    assert [task for chunk in chunks for task in chunk] == tasks
+    for chunk in chunks:
+        total = sum(image.nbytes for _, image in chunk if isinstance(image, np.ndarray))
+        assert 1 <= len(chunk) <= most and (total <= parallel.CHUNK_BYTES or len(chunk) == 1)
+
+
+def test_images_that_memory_does_not_hold_are_refused_in_a_sentence(
+    pair: Workers, monkeypatch: pytest.MonkeyPatch, draw: Draw
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "ftruncate", full)
+        (lost,) = pair._others[0].do([(None, np.zeros((3000, 3000), np.uint8))])
+    assert isinstance(lost, EngineError) and "cannot be handed to a worker" in str(lost)
+    assert isinstance(pair._others[0].do([(None, draw(0, 5))])[0], Embedding)
+
+
+def test_where_no_memory_can_be_shared_images_are_sent(
+    desk: Desk, draw: Draw, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    with Workers(desk, 2) as workers:
+        assert workers._others[0]._pixels.file is None
+        (found,) = workers._others[0].do([(None, draw(0, 7))])
+    np.testing.assert_array_equal(found.vector, verifier.embed(draw(0, 7)).vector)
 
 
 def test_nothing_gives_nothing(verifier: Verifier) -> None:
@@ -74,71 +185,103 @@ def test_less_than_one_worker_is_refused(verifier: Verifier, workers: int) -> No
         verifier.embed_many([BLANK], workers=workers)
 
 
-def test_workers_are_started_once_and_closed_with_the_verifier(master_bundle: Path, draw: Draw) -> None:
-    before = threading.active_count()
+def test_workers_are_started_once_and_end_with_the_verifier(master_bundle: Path, draw: Draw) -> None:
+    threads, processes = threading.active_count(), children()
     with Verifier.open(master_bundle, selftest=False) as opened:
         for count in (2, 3, 2, 3):
-            opened.embed_many([draw(0, sample) for sample in range(5 * CHUNK)], workers=count)
-        assert threading.active_count() <= before + 5
-    assert threading.active_count() == before
+            opened.embed_many([draw(0, sample) for sample in range(20)], workers=count)
+        assert len(children() - processes) == 3
+        assert threading.active_count() <= threads + 5
+    assert (threading.active_count(), children()) == (threads, processes)
 
 
-@pytest.fixture(scope="module")
-def engine(verifier: Verifier) -> Engine:
-    return verifier.engine
+def test_a_process_that_ended_is_started_anew(pair: Workers, draw: Draw) -> None:
+    other = pair._others[0]
+    first = other._running.pid
+    os.kill(first, signal.SIGKILL)
+    other._running.wait()
+    assert isinstance(other.do([(None, draw(0, 5))])[0], Embedding)
+    assert other._running.pid != first
 
 
-@given(st.integers(0, 3 * CHUNK), st.integers(1, 4))
-def test_results_come_in_order(engine: Engine, items: int, count: int) -> None:
-    with Workers(engine, count) as workers:
-        assert workers.map(lambda item, _: item * item, list(range(items))) == [item * item for item in range(items)]
+def test_a_process_that_ends_meanwhile_costs_its_own_images(pair: Workers, draw: Draw) -> None:
+    other = pair._others[0]
+    os.kill(other._running.pid, signal.SIGSTOP)  # it is asked, and never answers
+    threading.Timer(0.5, os.kill, (other._running.pid, signal.SIGKILL)).start()
+    lost = other.do([(None, draw(0, 5)), (None, BLANK)])
+    assert [type(one) for one in lost] == [EngineError] * 2 and "exit code -9" in str(lost[0])
+    assert isinstance(other.do([(None, draw(0, 5))])[0], Embedding), "the next ones are done"
 
 
-def test_no_engine_serves_two_tasks_at_a_time(engine: Engine) -> None:
-    busy, twice = set[int](), list[int]()
-
-    def task(item: int, own: Engine) -> None:
-        if id(own) in busy:
-            twice.append(item)
-        busy.add(id(own))
-        own.infer(np.zeros((128, 256), np.uint8))
-        busy.remove(id(own))
-
-    with Workers(engine, 3) as workers:
-        workers.map(task, list(range(300)))
-    assert twice == []
+def test_a_process_that_cannot_open_the_engine_says_why(desk: Desk, tmp_path: Path, verifier: Verifier) -> None:
+    gone = tmp_path / "model.tflite"
+    gone.write_bytes(b"no network")
+    engine = type(verifier.engine)(verifier.artifact, gone, 1)
+    before = children()
+    with pytest.raises(EngineError, match="cannot load it"):
+        Workers(desk._replace(embedder=replace(desk.embedder, engine=engine)), 3)
+    assert children() == before
 
 
-def test_what_is_no_error_of_ours_is_raised(engine: Engine) -> None:
-    with Workers(engine, 2) as workers:
+@pytest.mark.parametrize("executable", [None, "/no/such/python"])
+def test_a_process_that_does_not_start_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, executable: str | None
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.raises(EngineError, match=r"A worker process cannot be started .* workers=1"):
+        Workers(desk, 2)
+
+
+def test_what_is_no_error_of_ours_is_raised(pair: Workers, monkeypatch: pytest.MonkeyPatch, draw: Draw) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    images = [draw(0, sample) for sample in range(8)]
+    with monkeypatch.context() as broken:
+        broken.setattr("sigedge_runtime.embedding.harmonise", fail)
         with pytest.raises(ZeroDivisionError):
-            workers.map(lambda item, _: 1 // item, [1, 0, 1])
-        assert workers.map(lambda item, _: item, [7]) == [7], "the workers go on"
+            pair.embed(images)
+    assert all(isinstance(one, Embedding) for one in pair.embed(images)), "the workers go on"
 
 
-def test_canvases_are_inferred_bit_for_bit(engine: Engine) -> None:
-    canvases = np.random.default_rng(0).integers(0, 256, (2 * CHUNK + 1, 128, 256)).astype(np.uint8)
-    with Workers(engine, 2) as workers:
-        np.testing.assert_array_equal(workers.infer(canvases), engine.infer_batch(canvases))
-        assert workers.infer(canvases[:0]).shape == (0, 8)
-        with pytest.raises(EngineError, match="A canvas must be uint8"):
-            workers.infer(canvases[:, :5])
-    assert engine.infer(canvases[0]).shape == (8,), "the engine that was given stays open"
+def test_ctrl_c_ends_everything_at_once(master_bundle: Path, tmp_path: Path) -> None:
+    """As from a terminal: the whole process group is interrupted, and nothing stays behind or says a word of it."""
+    program = tmp_path / "many.py"
+    program.write_text(
+        "import numpy as np\n"
+        "from sigedge_runtime import Verifier\n"
+        f"with Verifier.open({str(master_bundle)!r}, selftest=False) as verifier:\n"
+        "    paper = np.full((900, 1800), 255, np.uint8)\n"
+        "    paper[300:600:30, 200:1600] = 0\n"
+        "    verifier.embed_many([paper], workers=3)\n"
+        "    print('ready', flush=True)\n"
+        "    while True:\n"
+        "        verifier.embed_many([paper] * 100, workers=3)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    running = subprocess.Popen(
+        [sys.executable, program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    )
+    assert running.stdout is not None and running.stdout.readline() == b"ready\n"
+    os.killpg(running.pid, signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert said.count(b"Traceback") == 1 and b"KeyboardInterrupt" in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)
 
 
-def test_a_clone_that_does_not_open_leaves_nothing_open(verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    artifact = verifier.artifact
-    with open_engine("litert", artifact, verifier.bundle.path(artifact.file)) as engine:
-        clones, clone = list[Engine](), type(engine).clone
-
-        def second_fails(self: Engine) -> Engine:
-            if clones:
-                raise EngineError("no memory")
-            clones.append(clone(self))
-            return clones[-1]
-
-        monkeypatch.setattr(type(engine), "clone", second_fails)
-        with pytest.raises(EngineError, match="no memory"):
-            Workers(engine, 3)
-        with pytest.raises(EngineError, match="closed"):
-            clones[0].infer(np.zeros((128, 256), np.uint8))
+def test_a_script_needs_no_main_guard(master_bundle: Path, tmp_path: Path) -> None:
+    program = tmp_path / "script.py"
+    program.write_text(
+        "import numpy as np\n"
+        "from sigedge_runtime import Verifier\n"
+        f"verifier = Verifier.open({str(master_bundle)!r}, selftest=False)\n"
+        "print(*verifier.embed_many([np.full((300, 600), 255, np.uint8)] * 4, workers=2), sep='\\n')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout.count("No ink was found") == 4 and done.stderr == ""

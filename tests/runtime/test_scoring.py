@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint
+from sigedge_runtime.decision import FUSIONS, Calibration, Decision, OperatingPoint, ScoreRule, UsualConsistency
 from sigedge_runtime.errors import BundleError, EngineError
 from sigedge_runtime.matching import LocalMatching
 from sigedge_runtime.scoring import fuse_groups, log_likelihood_ratio, probability, score, scores, scores_among
@@ -24,15 +24,22 @@ DEMANDING = LocalMatching(1, 2, 0, 1, 0.5)
 values = st.floats(-100, 100, width=32)
 
 
-def rule(fusion: str = "mean", weight: float = 0.0, matching: LocalMatching | None = None) -> Decision:
+def rule(
+    fusion: str = "mean",
+    weight: float = 0.0,
+    matching: LocalMatching | None = None,
+    usual: UsualConsistency | None = None,
+) -> Decision:
     """A decision of which the scores are what matters."""
     points = tuple(OperatingPoint("only", count, 0.5, 0.1, 0.1) for count in (1, 2))
-    return Decision(fusion, "only", points, tuple(Calibration(count, 1.0, 0.0) for count in (1, 2)), weight, matching)
+    calibrations = tuple(Calibration(count, 1.0, 0.0) for count in (1, 2))
+    return Decision(fusion, "only", points, calibrations, weight, matching, usual_consistency=usual)
 
 
 fusions = st.sampled_from(FUSIONS)
-rules = st.builds(rule, fusions, st.floats(0, 1), st.sampled_from([None, CELLS]))
-every_rule = st.one_of(rules, st.builds(rule, fusions, st.floats(0, 1), st.just(DEMANDING)))
+usuals = st.one_of(st.none(), st.builds(UsualConsistency, st.floats(-1, 1), st.floats(0.1, 10)))
+rules = st.builds(rule, fusions, st.floats(0, 1), st.sampled_from([None, CELLS]), usuals)
+every_rule = st.one_of(rules, st.builds(rule, fusions, st.floats(0, 1), st.just(DEMANDING), usuals))
 
 
 def comparable(matrix: Matrix, decision: Decision) -> bool:
@@ -97,14 +104,37 @@ def test_whoever_signs_alike_is_held_to_it(matrix: Matrix, decision: Decision) -
     matching = decision.similarity
     consistency = float(matching.consistencies(matching.prepare(references), np.array([len(references)]))[0])
     lowered = score(query, references, replace(decision, consistency_weight=0.0)) - score(query, references, decision)
-    assert lowered == pytest.approx(decision.consistency_weight * consistency, abs=1e-6)
+    own = decision.rule._replace(usual_consistency=None)
+    assert own.expected(np.array([consistency]), np.array([len(references)]))[0] == pytest.approx(
+        decision.consistency_weight * consistency
+    )
+    expected = float(decision.rule.expected(np.array([consistency]), np.array([len(references)]))[0])
+    assert lowered == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_usual_consistency_is_believed_until_references_show_another() -> None:
+    """By hand: two references' worth of 0.5 against none, one and eight beside the first."""
+    believing = ScoreRule("mean", 1.0, UsualConsistency(0.5, 2.0))
+    found = believing.expected(np.array([0.9, 0.8, 0.8]), np.array([1, 2, 9]))
+    assert found.tolist() == pytest.approx([0.5, (2 * 0.5 + 0.8) / 3, (2 * 0.5 + 8 * 0.8) / 10])
+    half = believing._replace(consistency_weight=0.5)
+    assert (2 * half.expected(np.array([0.9]), np.array([1]))).tolist() == [0.5]
+
+
+@given(st.floats(-1, 1), st.integers(1, 100), st.floats(-1, 1), st.floats(0.01, 100))
+def test_what_is_believed_lies_between_the_usual_and_the_own(own: float, size: int, mean: float, worth: float) -> None:
+    believing = ScoreRule("mean", 1.0, UsualConsistency(mean, worth))
+    found, more = believing.expected(np.array([own, own]), np.array([size, size + 1]))
+    assert min(own, mean) - 1e-9 <= found <= max(own, mean) + 1e-9
+    assert abs(more - own) <= abs(found - own) + 1e-9, "a further reference moves it towards the user's own"
 
 
 @given(embeddings(), every_rule)
 def test_one_reference_says_nothing_of_consistency(matrix: Matrix, decision: Decision) -> None:
     assume(comparable(matrix, decision))
-    plain = replace(decision, consistency_weight=0.0)
-    assert score(matrix[0], matrix[1:2], decision) == score(matrix[0], matrix[1:2], plain)
+    plain = score(matrix[0], matrix[1:2], replace(decision, consistency_weight=0.0))
+    usual = decision.usual_consistency.mean if decision.usual_consistency else 0.0
+    assert score(matrix[0], matrix[1:2], decision) == pytest.approx(plain - decision.consistency_weight * usual)
 
 
 @given(embeddings(), fusions)
@@ -141,7 +171,8 @@ def test_a_consistency_that_is_known_is_not_worked_out_again(matrix: Matrix, dec
         scores(prepared[0], prepared, sizes, decision, one) for one in (None, own, np.array([known]))
     )
     assert plain == given
-    assert float((plain - taken)[0]) == pytest.approx(decision.consistency_weight * (known - own[0]), abs=1e-9)
+    difference = decision.rule.expected(np.array([known]), sizes) - decision.rule.expected(own, sizes)
+    assert float((plain - taken)[0]) == pytest.approx(float(difference[0]), abs=1e-9)
 
 
 @settings(max_examples=25)

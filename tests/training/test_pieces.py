@@ -19,10 +19,10 @@ from sigedge.evaluation.trials import GENUINE, SKILLED, score_trials_by_rule
 from sigedge.training import Recipe, fit_decision, load_recipe
 from sigedge.training.augmentation import augment, imagine_hand, warp
 from sigedge.training.batches import Batches, Pool, make_pool
-from sigedge.training.decision import CONSISTENCY_WEIGHTS, validation_figures
+from sigedge.training.decision import score_rules, validation_figures
 from sigedge.training.losses import VerificationLoss
 from sigedge.training.recipe import Augmentation, SignerVariation
-from sigedge_runtime.decision import FUSIONS, Decision
+from sigedge_runtime.decision import Decision, ScoreRule
 from sigedge_runtime.errors import DataError, RecipeError
 from sigedge_runtime.matching import LocalMatching
 
@@ -246,18 +246,27 @@ class TestLoss:
 
 
 def population(
-    spread: float, forgery_distance: float, seed: int = 0, signers: int = 8
+    spread: float,
+    forgery_distance: float,
+    seed: int = 0,
+    signers: int = 8,
+    dataset: str = "made",
+    steadiness: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[list[Record], np.ndarray]:
-    """Signers as directions, genuine samples around them, forgeries further out."""
+    """Signers as directions, genuine samples around them, forgeries further out; some signers less steady than others.
+
+    `steadiness`: smallest and largest factor of a signer's distances.
+    """
     rng = np.random.default_rng(seed)
     records, rows = [], []
     for signer in range(signers):
         centre = rng.normal(size=16)
         centre /= np.linalg.norm(centre)
+        steady = rng.uniform(*steadiness)
         for label, distance in (("genuine", spread), ("forged", forgery_distance)):
             for sample in range(12):
-                rows.append(centre + distance * rng.normal(size=16) / 4)
-                records.append(Record(Path(f"{signer}-{label}-{sample}.png"), "made", str(signer), label, sample))  # type: ignore[arg-type]
+                rows.append(centre + steady * distance * rng.normal(size=16) / 4)
+                records.append(Record(Path(f"{signer}-{label}-{sample}.png"), dataset, str(signer), label, sample))  # type: ignore[arg-type]
     return records, np.asarray(rows, np.float32)
 
 
@@ -292,14 +301,68 @@ class TestDecision:
     def test_the_rule_is_the_one_with_the_fewest_errors(self) -> None:
         records, rows = population(0.6, 0.9, signers=3)
         decision = fit_decision(records, rows, seed=0, matching=self.CELLS)
-        rules = [(fusion, weight) for fusion in FUSIONS for weight in CONSISTENCY_WEIGHTS]
+        rules = score_rules(0.5)
         protocols = [make_protocol(records, count, seed=0) for count in (1, 2, 3, 5, 10)]
         scored = [score_trials_by_rule(protocol, rows, rules, self.CELLS) for protocol in protocols]
         errors = {
             rule: np.mean([equal_error_rate(trials.of(GENUINE), trials.of(SKILLED)) for trials in of_rule])
             for rule, of_rule in zip(rules, zip(*scored, strict=True), strict=True)
         }
-        assert errors[decision.fusion, decision.consistency_weight] == min(errors.values()) < max(errors.values())
+        best = min(errors, key=lambda rule: errors[rule])
+        assert decision.rule._replace(usual_consistency=None) == best._replace(usual_consistency=None)
+        assert errors[best] < max(errors.values())
+
+    def test_the_usual_consistency_is_that_of_the_enrolments(self) -> None:
+        records, rows = population(0.6, 0.9, signers=4, steadiness=(0.3, 1.7))
+        decision = fit_decision(records, rows, seed=0, matching=self.CELLS)
+        assert decision.usual_consistency is not None, "where signers differ, scores are relative to them"
+        prepared = self.CELLS.prepare(rows)
+        found = [
+            self.CELLS.consistencies(prepared[list(draw.references)], np.array([count]))[0]
+            for count in (2, 3, 5, 10)
+            for draw in make_protocol(records, count, seed=0).draws
+        ]
+        assert decision.usual_consistency.mean == pytest.approx(np.mean(found))
+
+    def test_data_sets_count_the_same_however_many_signers_they_have(self) -> None:
+        steady = population(0.3, 0.8, signers=9, dataset="steady", steadiness=(0.5, 1.5))
+        wild = population(0.7, 1.0, seed=1, signers=3, dataset="wild", steadiness=(0.5, 1.5))
+        records, rows = [*steady[0], *wild[0]], np.concatenate([steady[1], wild[1]])
+        decision = fit_decision(records, rows, seed=0)
+        point = decision.operating_point("balanced", 3)
+        protocol = make_protocol(records, 3, seed=0)
+        trials = score_trials(protocol, rows, decision.rule)
+        parts = [trials.claiming({record.identity for record in one}) for one, _ in (steady, wild)]
+        missed = [(part.of(GENUINE) < point.threshold).mean() for part in parts]
+        taken = [(part.of(SKILLED) >= point.threshold).mean() for part in parts]
+        assert missed[0] < missed[1] and point.frr == pytest.approx(np.mean(missed))
+        assert np.mean(taken) == pytest.approx(point.frr, abs=0.01), "balanced over the sets, not over the trials"
+        usual = decision.usual_consistency
+        assert usual is not None
+        prepared, means = decision.similarity.prepare(rows), []
+        for one, _ in (steady, wild):
+            signers = {record.identity for record in one}
+            draws = [
+                draw
+                for count in (2, 3, 5, 10)
+                for draw in make_protocol(records, count).draws
+                if draw.signer in signers
+            ]
+            sizes = [np.array([len(draw.references)]) for draw in draws]
+            found = [
+                decision.similarity.consistencies(prepared[list(draw.references)], size)
+                for draw, size in zip(draws, sizes, strict=True)
+            ]
+            means.append(np.mean(found))
+        assert usual.mean == pytest.approx(np.mean(means)) and means[1] < usual.mean < means[0]
+
+    def test_a_data_set_without_forgeries_fixes_no_threshold(self) -> None:
+        full = population(0.6, 0.9, signers=4)
+        records, rows = population(0.6, 0.9, seed=1, signers=4, dataset="genuine only")
+        genuine = [number for number, record in enumerate(records) if record.label == "genuine"]
+        both = [*full[0], *(records[number] for number in genuine)], np.concatenate([full[1], rows[genuine]])
+        point = fit_decision(*both, seed=0).operating_point("balanced", 3)
+        assert 0.01 < point.frr < 0.5
 
     def test_thresholds_and_figures_are_of_the_matching(self) -> None:
         records, rows = population(0.6, 0.9, signers=4)
@@ -308,11 +371,11 @@ class TestDecision:
         assert Decision.from_dict(json.loads(json.dumps(cells.to_dict()))) == cells
         point = cells.operating_point("balanced", 3)
         protocol = make_protocol(records, 3, seed=0)
-        trials = score_trials(protocol, rows, cells.fusion, cells.consistency_weight, self.CELLS)
+        trials = score_trials(protocol, rows, cells.rule, self.CELLS)
         assert point.frr == pytest.approx(float((trials.of(GENUINE) < point.threshold).mean()))
         assert point.threshold != pytest.approx(whole.operating_point("balanced", 3).threshold, abs=1e-3)
         figures = validation_figures(records, rows, seed=0, matching=self.CELLS)
-        first = score_trials(make_protocol(records, 1, seed=0), rows, "mean", 0.0, self.CELLS)
+        first = score_trials(make_protocol(records, 1, seed=0), rows, ScoreRule("mean"), self.CELLS)
         assert figures["eer_skilled_1"] == equal_error_rate(first.of(GENUINE), first.of(SKILLED))
         assert figures != validation_figures(records, rows, seed=0)
 
@@ -326,9 +389,7 @@ class TestDecision:
         prepared = decision.similarity.prepare(rows)
         for bound in bounds:
             protocol = make_protocol(records, bound.references, seed=0)
-            genuine = score_trials(
-                protocol, rows, decision.fusion, decision.consistency_weight, decision.similarity
-            ).of(GENUINE)
+            genuine = score_trials(protocol, rows, decision.rule, decision.similarity).of(GENUINE)
             beyond = genuine < bound.outlier_score, genuine <= bound.outlier_score + 1e-9
             assert beyond[0].mean() <= 0.01 <= beyond[1].mean() + 1 / len(genuine)
             if bound.references == 1:

@@ -118,6 +118,22 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
         assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-6), name
 
 
+def test_a_finished_run_is_saved_again_with_the_same_weights(
+    data: Path, recipe: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train("edgesig", data, tmp_path, recipe=recipe, cache=cache)
+    known = load_checkpoint(first)[0].state_dict()
+    first.unlink()  # it was stopped between its last step and its end
+
+    def no_more(*_: object) -> None:
+        raise AssertionError("it had done all its steps")
+
+    monkeypatch.setattr(Batches, "__getitem__", no_more)
+    again, _ = load_checkpoint(train("edgesig", data, tmp_path, recipe=recipe, cache=cache))
+    for name, tensor in known.items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+
+
 def test_a_data_set_that_is_not_there_is_named(data: Path, recipe: Path, cache: Path, tmp_path: Path) -> None:
     values = yaml.safe_load(recipe.read_text())
     values["data"]["signers_per_batch"] = {"elsewhere": 2}

@@ -180,8 +180,7 @@ def _by_arm(
         arm: score_trials(
             protocol,
             np.concatenate([embeddings["scan"], embeddings[arm]]),
-            decision.fusion,
-            decision.consistency_weight,
+            decision.rule,
             decision.similarity,
         )
         for arm in ARMS
