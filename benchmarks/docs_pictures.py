@@ -5,6 +5,7 @@ Usage: python benchmarks/docs_pictures.py [BUNDLE]
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -37,11 +38,13 @@ def main(arguments: list[str]) -> None:
 def draw(cases: tuple[Case, ...], path: Path) -> None:
     """A column for each case, a row for each stage; the file holds no date, so that equal pictures are equal files."""
     figure, grid = plt.subplots(3, len(cases), figsize=(11, 4.9), height_ratios=(4, 4, 1.6), dpi=110)
+    values = [value for case in cases for value in (case.verdict.score, case.verdict.threshold)]
+    ends = math.floor(10 * min(values) - 0.5) / 10, math.ceil(10 * max(values) + 0.5) / 10
     for column, case in zip(grid.T, cases, strict=True):
         column[0].set_title(case.title, fontsize=12, color=INK, fontweight="bold")
         show(column[0], two_to_one(case.picture.scan))
         show(column[1], case.picture.canvas)
-        show_verdict(column[2], case)
+        show_verdict(column[2], case, ends)
     for axes, name in zip(grid[:, 0], ("scan", "canvas", "verdict"), strict=True):
         axes.text(-0.04, 0.5, name, transform=axes.transAxes, rotation=90, ha="right", va="center", color=SOFT)
     figure.tight_layout(w_pad=2)
@@ -64,17 +67,17 @@ def show(axes: Axes, image: Any) -> None:
     axes.spines[:].set_color("#d5d5d5")
 
 
-def show_verdict(axes: Axes, case: Case) -> None:
-    """The score as a bar from 0 to 1, and the threshold as a line across it."""
-    verdict = case.verdict
+def show_verdict(axes: Axes, case: Case, ends: tuple[float, float]) -> None:
+    """The score as a bar from one end to the other, and the threshold as a line across it."""
+    verdict, low = case.verdict, ends[0]
     colour, word = (YES, "accepted") if verdict.accepted else (NO, "rejected")
-    axes.barh(0, max(verdict.score, 0.004), color=colour, height=0.5)
+    axes.barh(0, verdict.score - low, left=low, color=colour, height=0.5)
     axes.axvline(verdict.threshold, ymax=0.5, color=INK, linestyle="--", linewidth=1.2)
-    axes.set(xlim=(0, 1), ylim=(-0.5, 1.4), yticks=[], xticks=[0, 1])
+    axes.set(xlim=ends, ylim=(-0.5, 1.4), yticks=[], xticks=ends)
     axes.tick_params(colors=SOFT, labelsize=8)
     axes.spines[["top", "left", "right"]].set_visible(False)
     label = f"{word}: score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
-    axes.text(0, 0.75, label, color=colour, fontsize=10)
+    axes.text(low, 0.75, label, color=colour, fontsize=10)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,8 @@ def time_runs(session: Session, tensors: list[NDArray[np.float32]], repeats: int
 def compare(found: Embeddings, expected: Embeddings, samples: ParitySet, decision: Decision) -> dict[str, float | int]:
     """Scores of all pairs, as the bundle compares, against the reference's: differences, and decisions that flip."""
     pairs, threshold = make_pairs(samples), decision.operating_point(decision.default_operating_point, 1).threshold
-    before, after = (pair_scores(rows, pairs, decision.similarity) for rows in (expected, found))
+    compared = decision.similarity, decision.rule
+    before, after = (pair_scores(rows, pairs, *compared) for rows in (expected, found))
     return asdict(score_change(before, after, threshold))
 
 

@@ -183,11 +183,11 @@ def measure_parity(
     manifest = bundle.manifest
     decision = manifest.verification
     point = decision.operating_point(decision.default_operating_point, 1)
-    pairs, matching = make_pairs(samples), decision.similarity
-    expected = pair_scores(reference_embeddings, pairs, matching)
+    pairs, compared = make_pairs(samples), (decision.similarity, decision.rule)
+    expected = pair_scores(reference_embeddings, pairs, *compared)
     trial = _Trial(pairs, reference_embeddings, expected, point.threshold)
     audited = audit(bundle, samples.canvases, progress=progress)
-    scores = tuple(pair_scores(run.embeddings, pairs, matching) for run in audited.runs)
+    scores = tuple(pair_scores(run.embeddings, pairs, *compared) for run in audited.runs)
     return ParityReport(
         model=f"{manifest.model.name} {manifest.model.version}",
         source=samples.source,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge_export.inputs import Pairs
+from sigedge_runtime.decision import ScoreRule
 from sigedge_runtime.matching import COSINE, Matching, relative_similarities
 
 Scores = NDArray[np.float64]
@@ -16,6 +17,7 @@ Flags = NDArray[np.bool_]
 Embeddings = NDArray[np.floating[Any]]
 
 REPLICATES = 2000
+_AS_THEY_ARE = ScoreRule("mean")
 _CHUNK = 100
 
 
@@ -36,8 +38,17 @@ class ScoreChange:
     flipped_decisions: float
 
 
-def pair_scores(embeddings: Embeddings, pairs: Pairs, matching: Matching = COSINE) -> Scores:
-    """Similarities float64 [P] of pairs of embeddings [N, D]; 0 where one of the two is zero."""
+def pair_scores(
+    embeddings: Embeddings, pairs: Pairs, matching: Matching = COSINE, rule: ScoreRule = _AS_THEY_ARE
+) -> Scores:
+    """Scores float64 [P] of pairs of embeddings [N, D], each a query against one reference.
+
+    Args:
+        embeddings: [N, D]; one that is zero has a similarity of 0 to all others.
+        pairs: which are compared.
+        matching: how.
+        rule: what similarities to one reference are relative to.
+    """
     # Prepared without the zeros, whose comparison a device refuses and a report on collapse must survive.
     alive = (np.isfinite(embeddings) & (embeddings != 0)).any(axis=1) & np.isfinite(embeddings).all(axis=1)
     prepared = np.zeros(embeddings.shape, np.float32)
@@ -49,7 +60,8 @@ def pair_scores(embeddings: Embeddings, pairs: Pairs, matching: Matching = COSIN
     for reference, rows in zip(references, np.split(order, starts[1:]), strict=True):
         found = relative_similarities(matching, prepared[pairs.query[rows]], prepared[reference][None])
         scores[rows] = found[:, 0]
-    return scores
+    one_reference = rule.expected(np.zeros(1), np.ones(1, np.intp))
+    return np.asarray(scores - one_reference)
 
 
 def score_change(reference: Scores, candidate: Scores, threshold: float) -> ScoreChange:

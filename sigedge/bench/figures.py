@@ -49,7 +49,7 @@ LIMITS = {
     "first": ("the same network in PyTorch / sigedge verify: process start to first verdict", 5, 10),
     "memory": ("peak memory of a verifying process, MB", 150, 90),
     "size": ("bundle with golden vectors, zipped, MB", 3, 1.2),
-    "throughput": ("verifications a second, 2 threads, batch path", 1500, 3000),
+    "throughput": ("verifications a second on 2 processors, batch path", 1500, 3000),
 }
 
 

@@ -46,7 +46,7 @@ def made(names: tuple[str, ...], scale: float, middle: float, seed: int) -> Eval
         "meta": {"model": {"name": "made"}, "artifact": {"sha256": str(seed)}},
     }
     protocol = Protocol(1, 0, (), (), ())
-    return Evaluation(result, Scores({1: protocol}, {1: trials}, decision, "mean", 0.0, None))
+    return Evaluation(result, Scores({1: protocol}, {1: trials}, decision, decision.rule, None))
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ DECISION = {
 }
 CELLS_DECISION = {
     **DECISION,
+    "usual_consistency": {"mean": 0.4, "references": 2.0},
     "matching": {"rows": 8, "columns": 16, "reach_rows": 1, "reach_columns": 2, "demand_unit": 0.125},
 }
 

@@ -17,6 +17,7 @@ from sigedge_export.lab import LayerLoss, MixedLoss, measure_sensitivity
 from sigedge_export.lab.sensitivity import _counts, _proposal, _Trial
 from sigedge_export.statistics import ScoreChange, pair_scores, score_change
 from sigedge_runtime.bundle import Bundle
+from sigedge_runtime.decision import ScoreRule, UsualConsistency
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.matching import COSINE, LocalMatching, Matching
 
@@ -56,13 +57,14 @@ def test_lists_grow_from_none_and_never_hold_every_layer(layers: int) -> None:
     assert all(following <= before * 5 // 4 or following == before + 1 for before, following in pairwise(counts))
 
 
+@pytest.mark.parametrize("rule", [ScoreRule("mean"), ScoreRule("mean", 1.0, UsualConsistency(0.3, 2.0))])
 @pytest.mark.parametrize("matching", [COSINE, LocalMatching(2, 2, 1, 0)])
-def test_losses_are_of_the_scores_that_devices_compute(matching: Matching) -> None:
+def test_losses_are_of_the_scores_that_devices_compute(matching: Matching, rule: ScoreRule) -> None:
     samples = ParitySet(np.zeros((4, 2, 2), np.uint8), ("a", "a", "b", "b"), np.ones(4, bool), "nowhere")
     pairs = make_pairs(samples)
     exact, *candidates = np.random.default_rng(0).normal(size=(3, 4, 8)).astype(np.float32)
-    found = _Trial(pairs, 0.2, matching).losses(exact, np.stack(candidates))
-    expected = [pair_scores(rows, pairs, matching) for rows in (exact, *candidates)]
+    found = _Trial(pairs, 0.2, matching, rule).losses(exact, np.stack(candidates))
+    expected = [pair_scores(rows, pairs, matching, rule) for rows in (exact, *candidates)]
     assert found == [score_change(expected[0], scores, 0.2) for scores in expected[1:]]
     assert all(one.max_score_difference > 0.01 for one in found)
 

@@ -17,7 +17,9 @@ from sigedge_export.statistics import (
     unit_rows,
     variance,
 )
+from sigedge_runtime.decision import Calibration, Decision, OperatingPoint, UsualConsistency
 from sigedge_runtime.matching import COSINE, LocalMatching, Matching
+from sigedge_runtime.scoring import score
 
 MATCHINGS: list[Matching] = [COSINE, LocalMatching(2, 2, 1, 0), LocalMatching(1, 1, 0, 0)]
 
@@ -55,6 +57,24 @@ def test_pairs_score_as_devices_compare(case: tuple[NDArray[np.float32], Pairs],
     expected = matching.similarities(prepared, prepared)[pairs.query, pairs.reference]
     found = pair_scores(embeddings, pairs, matching)
     assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@given(embedded_pairs(), st.sampled_from(MATCHINGS), st.floats(0, 1), st.floats(-1, 1))
+def test_pairs_score_as_devices_decide(
+    case: tuple[NDArray[np.float32], Pairs], matching: Matching, weight: float, usual: float
+) -> None:
+    """With one reference, which says nothing of the user's own consistency."""
+    embeddings, pairs = case
+    local = matching if isinstance(matching, LocalMatching) else None
+    points = tuple(OperatingPoint("only", count, 0.5, 0.1, 0.1) for count in (1, 2))
+    calibrations = tuple(Calibration(count, 1.0, 0.0) for count in (1, 2))
+    decision = Decision(
+        "mean", "only", points, calibrations, weight, local, usual_consistency=UsualConsistency(usual, 2.0)
+    )
+    found = pair_scores(embeddings, pairs, decision.similarity, decision.rule)
+    together = zip(pairs.query, pairs.reference, strict=True)
+    expected = [score(embeddings[query], embeddings[reference][None], decision) for query, reference in together]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

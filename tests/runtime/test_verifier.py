@@ -230,10 +230,9 @@ def test_what_is_remembered_of_users_is_bounded_and_holds_no_template(
             verifier.enroll(f"user {number}", genuine(draw, number % 2, 2))
             first = verifier.verify(f"user {number}", draw(0, 7)).score
             assert verifier.verify(f"user {number}", draw(0, 7)).score == first
-            assert 1 <= len(verifier._users._consistencies) <= 3
-        assert all(
-            isinstance(part, (int, float)) for known in verifier._users._consistencies.values() for part in known
-        )
+            assert 1 <= len(verifier._judge.users._consistencies) <= 3
+        remembered = verifier._judge.users._consistencies.values()
+        assert all(isinstance(part, (int, float)) for known in remembered for part in known)
 
 
 def test_images_may_be_paths_bytes_or_arrays(verifier: Verifier, draw: Draw, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sigedge_export.inputs import Pairs, ParitySet, make_pairs
 from sigedge_export.process import run_step, step_folder
 from sigedge_export.statistics import ScoreChange, pair_scores, score_change
 from sigedge_runtime.bundle import Bundle
+from sigedge_runtime.decision import ScoreRule
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.matching import Matching
 
@@ -105,7 +106,7 @@ def measure_sensitivity(
     """
     decision = bundle.manifest.verification
     threshold = decision.operating_point(decision.default_operating_point, 1).threshold
-    trial = _Trial(make_pairs(samples), threshold, decision.similarity)
+    trial = _Trial(make_pairs(samples), threshold, decision.similarity, decision.rule)
     name, path = _float_file(bundle, artifact)
     with step_folder("sensitivity") as folder:
         sweep = _Sweep(folder, path, calibration, samples.canvases)
@@ -143,10 +144,12 @@ class _Trial:
     pairs: Pairs
     threshold: float
     matching: Matching
+    rule: ScoreRule
 
     def losses(self, reference: Embeddings, candidates: Embeddings) -> list[ScoreChange]:
         """Of each of the candidates [V, N, D]."""
-        expected, *changed = (pair_scores(rows, self.pairs, self.matching) for rows in (reference, *candidates))
+        compared = self.matching, self.rule
+        expected, *changed = (pair_scores(rows, self.pairs, *compared) for rows in (reference, *candidates))
         return [score_change(expected, found, self.threshold) for found in changed]
 
 
