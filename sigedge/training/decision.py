@@ -24,8 +24,9 @@ from sigedge_runtime.decision import (
 from sigedge_runtime.matching import COSINE, LocalMatching, Matching
 
 REFERENCE_COUNTS = (1, 2, 3, 5, 10)
-# References beside the first that are as strong evidence of a user's consistency as what is usual.
-USUAL_REFERENCES = (0.5, 1.0, 2.0, 4.0)
+# One reference beside the first is as strong evidence of a user's consistency as what is usual (docs/adr/0020). Chosen on
+# a few validation signers this number differed from model to model, and was worse for those that none had met.
+USUAL_REFERENCES = 1.0
 # Rejected genuine signatures that a convenient entrance may cost, and accepted skilled forgeries that a strict one may.
 CONVENIENCE_FRR = 0.05
 HIGH_SECURITY_FAR = 0.03
@@ -89,8 +90,8 @@ def score_rules(usual: float) -> list[ScoreRule]:
     Args:
         usual: mean consistency of the validation signers' references, -1 to 1.
     """
-    believed = [UsualConsistency(usual, references) for references in USUAL_REFERENCES]
-    return [*(ScoreRule("mean", 1.0, one) for one in believed), *(ScoreRule(fusion) for fusion in FUSIONS)]
+    believing = ScoreRule("mean", 1.0, UsualConsistency(usual, USUAL_REFERENCES))
+    return [believing, *(ScoreRule(fusion) for fusion in FUSIONS)]
 
 
 def validation_figures(
