@@ -139,5 +139,6 @@ def _take_finished(module: lightning.LightningModule, last: Path, steps: int) ->
     checkpoint = torch.load(last, map_location="cpu", weights_only=False)  # of this run
     if checkpoint["global_step"] < steps:
         return False
+    module.on_load_checkpoint(checkpoint)  # which may refuse it
     module.load_state_dict(checkpoint["state_dict"])
     return True
