@@ -24,8 +24,8 @@ from sigedge_runtime.decision import (
 from sigedge_runtime.matching import COSINE, LocalMatching, Matching
 
 REFERENCE_COUNTS = (1, 2, 3, 5, 10)
-# One reference beside the first is as strong evidence of a user's consistency as what is usual (docs/adr/0020). Chosen on
-# a few validation signers this number differed from model to model, and was worse for those that none had met.
+# One reference beside the first is as strong evidence of a user's consistency as what is usual (docs/adr/0020). Chosen
+# on a few validation signers this number differed from model to model, and was worse for those that none had met.
 USUAL_REFERENCES = 1.0
 # Rejected genuine signatures that a convenient entrance may cost, and accepted skilled forgeries that a strict one may.
 CONVENIENCE_FRR = 0.05
