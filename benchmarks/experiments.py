@@ -29,11 +29,11 @@ from sigedge.data import (
     read_index,
     training_records,
 )
-from sigedge.evaluation.bootstrap import paired_eer_difference
+from sigedge.evaluation.bootstrap import skilled_change
 from sigedge.evaluation.evaluate import figures
 from sigedge.evaluation.protocol import make_protocol
 from sigedge.evaluation.results import provenance, read_result, write_result
-from sigedge.evaluation.trials import GENUINE, SKILLED, TrialScores, score_trials
+from sigedge.evaluation.trials import TrialScores, score_trials
 from sigedge.training.data import SYNTHETIC
 from sigedge.training.quantisation import QuantisedDeployment
 from sigedge.training.recipe import Recipe, load_recipe
@@ -148,11 +148,7 @@ def described(
     found: dict[str, Any] = {}
     for count, trials in scored.items():
         kept = {name: value for name, value in figures(trials, references=count).items() if name.startswith("eer_")}
-        hard, first = trials.against(SKILLED), base[count].against(SKILLED)
-        paired = paired_eer_difference(
-            hard.scores, first.scores, hard.kinds == GENUINE, hard.signers, len(hard.names), seed=SEED
-        )
-        change = {"estimate": paired.difference, "low": paired.low, "high": paired.high}
+        change = skilled_change(trials, base[count], seed=SEED)
         found[str(count)] = {**kept, "change": change}
     return {
         "name": row["name"],

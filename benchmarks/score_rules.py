@@ -29,7 +29,7 @@ from sigedge.data import (
     read_index,
     training_records,
 )
-from sigedge.evaluation.bootstrap import paired_eer_difference
+from sigedge.evaluation.bootstrap import skilled_change
 from sigedge.evaluation.metrics import equal_error_rate
 from sigedge.evaluation.protocol import make_protocol
 from sigedge.evaluation.results import provenance, write_result
@@ -61,6 +61,7 @@ def main(checkpoints: Path) -> None:
     for name, datasets in STRANGERS.items():
         checkpoint = checkpoints / name / f"{name}.safetensors"
         model, info = load_checkpoint(checkpoint)
+        network = {"network": name, "checkpoint_sha256": hash_file(checkpoint)}
         decision = Decision.from_dict(info.decision)
         for dataset in datasets:
             canvases = canvases_of(dataset, data)
@@ -68,15 +69,7 @@ def main(checkpoints: Path) -> None:
             for count in REFERENCES:
                 found = measured(canvases.records, embeddings, decision, count)
                 if found is not None:
-                    rows.append(
-                        {
-                            "network": name,
-                            "checkpoint_sha256": hash_file(checkpoint),
-                            "dataset": dataset,
-                            "references": count,
-                            **found,
-                        }
-                    )
+                    rows.append({**network, "dataset": dataset, "references": count, **found})
             print(f"{name} on {dataset}: done", flush=True)
     write_result(RESULT, {"rows": rows, "meta": provenance(seed=SEED)})
 
@@ -104,17 +97,13 @@ def measured(
     similarity = score_trials(protocol, vectors, ScoreRule("mean"), undemanding)
     rules = [ScoreRule("mean"), OWN_ALONE, decision.rule]
     demanded, own, expected = score_trials_by_rule(protocol, embeddings, rules, matching)
-    hard, before = expected.against(SKILLED), own.against(SKILLED)
-    paired = paired_eer_difference(
-        hard.scores, before.scores, hard.kinds == GENUINE, hard.signers, len(hard.names), seed=SEED
-    )
     return {
-        "signers": len(hard.names),
+        "signers": len(expected.names),
         "eer_similarity": skilled_error(similarity),
         "eer_demands": skilled_error(demanded),
         "eer_own_consistency": skilled_error(own),
         "eer_expected_consistency": skilled_error(expected),
-        "change": {"estimate": paired.difference, "low": paired.low, "high": paired.high},
+        "change": skilled_change(expected, own, seed=SEED),
     }
 
 

@@ -13,7 +13,7 @@ from sigedge_runtime.embedding import Embedder
 from sigedge_runtime.images import ImageSource
 from sigedge_runtime.known_users import Enrolled, KnownUsers
 from sigedge_runtime.matching import Vector
-from sigedge_runtime.results import Candidate, Embedding, Verdict
+from sigedge_runtime.results import Candidate, Embedding, Identification, Verdict
 from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Judge:
             known = np.array([enrolled.consistency])
             sizes = np.array([count], np.intp)
             found = scores(query.vector, enrolled.arranged, sizes, self.decision, known)
-            asked = self.remedy(query)
+            asked = self._remedy(query)
             result = self._candidate("", float(found[0]), count, asked)
         return Verdict(
             accepted=result.accepted,
@@ -59,19 +59,37 @@ class Judge:
             identity=query.identity,
         )
 
-    def rank(self, query: Embedding, gallery: Gallery) -> list[Candidate]:
+    def identification(
+        self, query: Embedding, gallery: Gallery, limit: int, enrolled: int, clock: Clock
+    ) -> Identification:
+        """The most probable users of a gallery, at most `limit`, of so many enrolled; the timings are the clock's."""
+        with clock.stage("match"):
+            asked = self._remedy(query)
+            candidates = self._rank(query, gallery, asked)[: max(0, limit)]
+        return Identification(
+            candidates=tuple(candidates),
+            enrolled=enrolled,
+            operating_point=self.operating_point,
+            sign_again=asked != "",
+            remedy=asked,
+            quality_index=quality_index(query.quality.measurements),
+            quality=query.quality,
+            timings=clock.timings(),
+            identity=query.identity,
+        )
+
+    def _rank(self, query: Embedding, gallery: Gallery, asked: str) -> list[Candidate]:
         """All users by likelihood ratio, which is comparable between users with few and with many references."""
         parts = np.split(gallery.vectors, np.cumsum(gallery.sizes)[:-1])
         known = np.array([self.users.consistency(user, own) for user, own in zip(gallery.users, parts, strict=True)])
         found = scores(query.vector, gallery.vectors, gallery.sizes, self.decision, known)
-        asked = self.remedy(query)
         candidates = [
             self._candidate(user, float(score), int(count), asked)
             for user, score, count in zip(gallery.users, found, gallery.sizes, strict=True)
         ]
         return sorted(candidates, key=lambda one: (-one.log_likelihood_ratio, one.user))
 
-    def remedy(self, query: Embedding) -> str:
+    def _remedy(self, query: Embedding) -> str:
         """What to ask of the person; empty when the image is good enough to decide on."""
         return remedy(query.quality.measurements, self.decision.sign_again_below)
 

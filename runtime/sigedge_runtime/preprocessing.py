@@ -141,9 +141,10 @@ def harmonise(image: Image, spec: PreprocessSpec | None = None) -> Harmonised:
     factor = _reduction(grey.shape, spec)
     found = _find_ink(_reduced(grey, factor), spec, smooth=factor == 1)
     closer = _closer_look(found.box, factor, spec)
-    if closer < factor:
+    if found.box is not None and closer < factor:
         # The signature is a small part of the image, which can give more of it than the whole needed.
-        window = _around(found.box, found.darkness.shape, factor)
+        margin = _BESIDE_INK + (found.box[2] + found.box[3]) // 16
+        window = _around(found.box, found.darkness.shape, margin, factor)
         nearer = _find_ink(_reduced(np.ascontiguousarray(grey[window]), closer), spec, smooth=closer == 1)
         if nearer.box is not None:
             found, factor = nearer, closer
@@ -204,10 +205,9 @@ def _closer_look(box: Box | None, factor: int, spec: PreprocessSpec) -> int:
     return min(factor, _reduction((box[3] * factor, box[2] * factor), spec))
 
 
-def _around(box: Box | None, shape: tuple[int, ...], factor: int) -> tuple[slice, slice]:
-    """Rows and columns of the source around a box of the reduced image, with paper beside the ink."""
+def _around(box: Box | None, shape: tuple[int, ...], margin: int, factor: int = 1) -> Window:
+    """Rows and columns of the source around a box of the reduced image; of everything where there is no box."""
     x, y, width, height = box or (0, 0, shape[1], shape[0])
-    margin = 4 + (width + height) // 16
     rows = slice(max(0, y - margin) * factor, (y + height + margin) * factor)
     return rows, slice(max(0, x - margin) * factor, (x + width + margin) * factor)
 
@@ -220,7 +220,7 @@ def _find_ink(grey: Image, spec: PreprocessSpec, *, smooth: bool) -> Ink:
     # Otsu always splits; a split within the paper's own noise is no ink.
     threshold = max(int(otsu) * spec.sensitivity // 100, spec.minimum_contrast // 2)
     _, mask = cv2.threshold(level, threshold, 255, cv2.THRESH_BINARY)
-    rows, columns = _beside(_bounding_box(_as_image(mask)), mask.shape)
+    rows, columns = _around(_bounding_box(_as_image(mask)), mask.shape, _BESIDE_INK)
     # Most of a page is paper: what follows looks at the ink and a little around it.
     level, mask = level[rows, columns], _as_image(mask[rows, columns])
     area = cv2.countNonZero(mask)
@@ -234,13 +234,6 @@ def _find_ink(grey: Image, spec: PreprocessSpec, *, smooth: bool) -> Ink:
     if box is not None:
         box = (box[0] + columns.start, box[1] + rows.start, box[2], box[3])
     return Ink(darkness, (rows, columns), mask, outline, box, contrast, stroke_width)
-
-
-def _beside(box: Box | None, shape: tuple[int, ...]) -> Window:
-    """Rows and columns of a box and a little around it; of everything where there is none."""
-    x, y, width, height = box or (0, 0, shape[1], shape[0])
-    rows = slice(max(0, y - _BESIDE_INK), min(shape[0], y + height + _BESIDE_INK))
-    return rows, slice(max(0, x - _BESIDE_INK), min(shape[1], x + width + _BESIDE_INK))
 
 
 def paper_darkness(grey: Image) -> Image:

@@ -152,7 +152,7 @@ def _paper_darkness(ink: Ink) -> float:
 
 def _sharpness(ink: Ink) -> float:
     """Mean rise within one pixel along the outline, over the rise within three."""
-    darkness = np.ascontiguousarray(ink.darkness[ink.window])
+    darkness = ink.darkness[ink.window]
     near = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, _WITHIN_ONE)
     far = cv2.morphologyEx(darkness, cv2.MORPH_GRADIENT, _WITHIN_THREE)
     return min(1.0, _mean(near, ink.outline) / max(1.0, _mean(far, ink.outline)))

@@ -15,7 +15,6 @@ import numpy as np
 from sigedge_runtime._clock import Clock
 from sigedge_runtime._first_selftest import require_selftest
 from sigedge_runtime._machine import usable_cores
-from sigedge_runtime.abstention import quality_index
 from sigedge_runtime.bundle import Bundle
 from sigedge_runtime.choice import open_best
 from sigedge_runtime.embedding import Embedder
@@ -234,19 +233,8 @@ class Verifier:
             self._search.refresh()
         query = self._desk.embedder.embed(image, clock)
         with clock.stage("match"):
-            asked = self._judge.remedy(query)
-            candidates = self._judge.rank(query, self._search.gallery(query.vector, limit))
-        return Identification(
-            candidates=tuple(candidates[: max(0, limit)]),
-            enrolled=self._search.enrolled,
-            operating_point=self.operating_point,
-            sign_again=asked != "",
-            remedy=asked,
-            quality_index=quality_index(query.quality.measurements),
-            quality=query.quality,
-            timings=clock.timings(),
-            identity=self.identity,
-        )
+            gallery = self._search.gallery(query.vector, limit)
+        return self._judge.identification(query, gallery, limit, self._search.enrolled, clock)
 
     def selftest(self) -> SelftestReport:
         """Replay the bundle's golden vectors and report; see `sigedge_runtime.selftest.replay`."""

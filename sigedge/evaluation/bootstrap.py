@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sigedge.evaluation.metrics import Floats, interpolate_crossing
+from sigedge.evaluation.trials import GENUINE, SKILLED, TrialScores
 from sigedge_runtime.errors import DataError
 
 RESAMPLES = 2000
@@ -160,6 +161,23 @@ def paired_eer_difference(
     drawn = curves[0].equal_error_rates(weights) - curves[1].equal_error_rates(weights)
     low, high = percentile_interval(drawn) or (float("nan"), float("nan"))
     return PairedDifference(float(point[0]), low, high)
+
+
+def skilled_change(first: TrialScores, second: TrialScores, *, seed: int = 0) -> dict[str, float] | None:
+    """Skilled EER of `first` less that of `second` on the same trials, with its 95 % interval, as results hold it.
+
+    Returns:
+        ``estimate``, ``low`` and ``high``, -1 to 1; None when the genuine or the skilled trials are missing.
+
+    Raises:
+        DataError: the two have different lengths.
+    """
+    one, other = first.against(SKILLED), second.against(SKILLED)
+    genuine = one.kinds == GENUINE
+    if genuine.all() or not genuine.any():
+        return None
+    change = paired_eer_difference(one.scores, other.scores, genuine, one.signers, len(one.names), seed=seed)
+    return {"estimate": change.difference, "low": change.low, "high": change.high}
 
 
 def _counts_below(scores: Floats, owner: NDArray[np.int64], thresholds: Floats, count: int) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +63,10 @@ def fit_decision(
     protocols = [protocol for protocol in protocols if protocol.draws]
     prepared = similarity.prepare(embeddings)
     alike = [_consistencies(protocol, prepared, similarity) for protocol in protocols]
-    rules = score_rules(_usual_consistency(records, protocols, alike))
+    signers = _signers(records)
+    rules = score_rules(_usual_consistency(signers, protocols, alike))
     scored = [score_trials_by_rule(protocol, embeddings, rules, similarity) for protocol in protocols]
-    by_dataset = [[_by_dataset(records, trials) for trials in of_count] for of_count in scored]
+    by_dataset = [[_by_dataset(signers, trials) for trials in of_count] for of_count in scored]
     errors = [np.mean([equal_rate(_skilled_curve(parts[rule])) for parts in by_dataset]) for rule in range(len(rules))]
     best = int(np.argmin(errors))
     chosen = [(protocol.references, parts[best]) for protocol, parts in zip(protocols, by_dataset, strict=True)]
@@ -108,9 +109,9 @@ def validation_figures(
     return figures
 
 
-def _by_dataset(records: Sequence[Record], trials: TrialScores) -> list[TrialScores]:
+def _by_dataset(signers: Mapping[str, set[str]], trials: TrialScores) -> list[TrialScores]:
     """The trials of each data set that has genuine and skilled ones; all trials where none has."""
-    parts = [trials.claiming(signers) for signers in _signers(records).values()]
+    parts = [trials.claiming(own) for own in signers.values()]
     return [one for one in parts if one.of(GENUINE).size and one.of(SKILLED).size] or [trials]
 
 
@@ -130,16 +131,16 @@ def _consistencies(protocol: Protocol, prepared: NDArray[np.float32], matching: 
 
 
 def _usual_consistency(
-    records: Sequence[Record], protocols: Sequence[Protocol], alike: Sequence[NDArray[np.float64]]
+    signers: Mapping[str, set[str]], protocols: Sequence[Protocol], alike: Sequence[NDArray[np.float64]]
 ) -> float:
     """Mean consistency of enrolments with two references or more, every data set counting the same."""
     means = []
-    for signers in _signers(records).values():
+    for own in signers.values():
         found = [
             consistency
             for protocol, consistencies in zip(protocols, alike, strict=True)
             for draw, consistency in zip(protocol.draws, consistencies, strict=True)
-            if protocol.references > 1 and draw.signer in signers
+            if protocol.references > 1 and draw.signer in own
         ]
         means += [np.mean(found)] if found else []
     return float(np.clip(np.mean(means), -1, 1)) if means else 0.0

@@ -12,8 +12,10 @@ from sigedge.evaluation.bootstrap import (
     paired_eer_difference,
     percentile_interval,
     resample_weights,
+    skilled_change,
 )
 from sigedge.evaluation.metrics import equal_error_rate, frr_at_far
+from sigedge.evaluation.trials import GENUINE, RANDOM, SKILLED, TrialScores
 from sigedge_runtime.errors import DataError
 
 Trials = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], int]
@@ -124,3 +126,19 @@ def test_bad_input_is_refused() -> None:
         SignerCurves(scores, np.ones_like(genuine), owner, count)
     with pytest.raises(DataError, match="no signer"):
         resample_weights(0)
+
+
+def test_the_change_that_results_hold_is_of_skilled_forgeries_alone() -> None:
+    random = np.random.default_rng(0)
+    kinds = np.repeat(np.array([GENUINE, SKILLED, RANDOM], np.uint8), 60)
+    owners = np.tile(np.repeat(np.arange(6), 10), 3)
+    names = tuple("abcdef")
+    good, poor = (
+        TrialScores(gap * (kinds == GENUINE) + random.normal(size=180), kinds, owners, names) for gap in (3, 1)
+    )
+    found = skilled_change(good, poor, seed=1)
+    hard, other = good.against(SKILLED), poor.against(SKILLED)
+    alone = paired_eer_difference(hard.scores, other.scores, hard.kinds == GENUINE, hard.signers, 6, seed=1)
+    assert found == {"estimate": alone.difference, "low": alone.low, "high": alone.high}
+    assert found["high"] < 0, "the good one has fewer errors"
+    assert skilled_change(good.against(GENUINE), poor.against(GENUINE)) is None

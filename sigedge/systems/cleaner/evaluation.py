@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sigedge.data import CanvasCache, Record, load_splits, read_index, split_records
-from sigedge.evaluation.bootstrap import paired_eer_difference
+from sigedge.evaluation.bootstrap import skilled_change
 from sigedge.evaluation.evaluate import figures
 from sigedge.evaluation.protocol import Protocol, item_name, make_protocol
 from sigedge.evaluation.results import provenance
-from sigedge.evaluation.trials import GENUINE, SKILLED, TrialScores, score_trials
+from sigedge.evaluation.trials import score_trials
 from sigedge.systems import Progress
 from sigedge.systems.cleaner.batches import make_document
 from sigedge.systems.cleaner.documents import Documents
@@ -190,18 +190,8 @@ def _by_arm(
         everything = figures(scored, references=count, seed=SEED)
         found[arm] = {name: everything[name] for name in _KEPT}
     for name, (first, second) in _CHANGES.items():
-        found[name] = _difference(trials[first], trials[second])
+        found[name] = skilled_change(trials[first], trials[second], seed=SEED)
     return found
-
-
-def _difference(first: TrialScores, second: TrialScores) -> dict[str, float] | None:
-    """EER of the first less that of the second against skilled forgeries, on the same trials."""
-    one, other = first.against(SKILLED), second.against(SKILLED)
-    genuine = one.kinds == GENUINE
-    if genuine.all() or not genuine.any():
-        return None
-    change = paired_eer_difference(one.scores, other.scores, genuine, one.signers, len(one.names), seed=SEED)
-    return {"estimate": change.difference, "low": change.low, "high": change.high}
 
 
 def _by_kind(
