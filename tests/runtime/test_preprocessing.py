@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from sigedge_runtime.errors import BundleError, ImageError
-from sigedge_runtime.preprocessing import PreprocessSpec, harmonise, thin
+from sigedge_runtime.preprocessing import PreprocessSpec, harmonise, reduced, thin
 
 Image = NDArray[np.uint8]
 
@@ -128,6 +128,13 @@ class TestWhatIsRemoved:
             image[y, x] = 90
         assert overlap(canvas(image), canvas(draw())) > 0.97
 
+    def test_more_specks_than_a_byte_counts(self) -> None:
+        image = draw(size=(400, 700))
+        rng = np.random.default_rng(1)
+        for x, y in rng.integers(2, 398, (900, 2)):
+            image[y, x] = 40
+        assert overlap(canvas(image), canvas(draw(size=(400, 700)))) > 0.95
+
     def test_dark_scanner_edge(self) -> None:
         image = draw()
         image[:, :14] = 20
@@ -165,7 +172,53 @@ class TestInput:
             harmonise(image)
 
 
+class TestReduction:
+    @given(arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60))), st.integers(1, 20))
+    @settings(max_examples=200, deadline=None)
+    def test_is_opencv_s_of_the_image_with_repeated_ends(self, image: Image, factor: int) -> None:
+        rows, columns = -(-image.shape[0] // factor), -(-image.shape[1] // factor)
+        beyond = ((0, rows * factor - image.shape[0]), (0, columns * factor - image.shape[1]))
+        expected = cv2.resize(np.pad(image, beyond, "edge"), (columns, rows), interpolation=cv2.INTER_AREA)
+        assert np.array_equal(reduced(image, factor), expected)
+
+    @pytest.mark.parametrize("factor", range(3, 17))
+    def test_every_sum_is_rounded_as_opencv_rounds_it(self, factor: int) -> None:
+        squares = np.full((255 * factor**2 + 1, factor**2), 255, np.uint8)
+        for total, square in enumerate(squares):  # each sum that a square can have, with as few dark pixels as it takes
+            square[-(-total // 255) :] = 0
+            if total % 255:
+                square[total // 255] = total % 255
+        image = squares.reshape(-1, factor)
+        expected = cv2.resize(image, (1, len(squares)), interpolation=cv2.INTER_AREA)
+        assert np.array_equal(reduced(image, factor), expected)
+
+
+def thinned_by_the_book(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Zhang and Suen (1984), section 2, pixel by pixel; P2 to P9 run clockwise from the north."""
+    clockwise = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+    ink = np.pad(mask, 1)
+    while True:
+        before = ink.copy()
+        for first in (True, False):
+            around = {
+                (int(y), int(x)): [bool(ink[y + dy, x + dx]) for dy, dx in clockwise] for y, x in np.argwhere(ink)
+            }
+            for at, p in around.items():
+                rises = sum(not p[i - 1] and p[i] for i in range(8))
+                p2, _, p4, _, p6, _, p8, _ = p
+                spared = (p2 and p4 and p6) or (p4 and p6 and p8) if first else (p2 and p4 and p8) or (p2 and p6 and p8)
+                if 2 <= sum(p) <= 6 and rises == 1 and not spared:
+                    ink[at] = False
+        if np.array_equal(ink, before):
+            return ink[1:-1, 1:-1]
+
+
 class TestThinning:
+    @given(arrays(np.bool_, st.tuples(st.integers(1, 14), st.integers(1, 14))))
+    @settings(max_examples=150, deadline=None)
+    def test_is_that_of_the_paper(self, mask: NDArray[np.bool_]) -> None:
+        assert np.array_equal(thin(mask.astype(np.uint8) * np.uint8(255)) > 0, thinned_by_the_book(mask))
+
     @given(arrays(np.bool_, (24, 30)))
     @settings(max_examples=60, deadline=None)
     def test_is_a_thin_part_of_the_mask(self, mask: NDArray[np.bool_]) -> None:
