@@ -33,7 +33,7 @@ from sigedge.evaluation.bootstrap import skilled_change
 from sigedge.evaluation.evaluate import figures
 from sigedge.evaluation.protocol import make_protocol
 from sigedge.evaluation.results import provenance, read_result, write_result
-from sigedge.evaluation.trials import TrialScores, score_trials
+from sigedge.evaluation.trials import TrialScores, reference_swap_auc, score_trials
 from sigedge.training.data import SYNTHETIC
 from sigedge.training.quantisation import QuantisedDeployment
 from sigedge.training.recipe import Recipe, load_recipe
@@ -68,9 +68,9 @@ def main(checkpoints: Path, wanted: list[str]) -> None:
         base: dict[int, TrialScores] = {}
         for row in group["rows"]:
             checkpoint = trained(group, row, checkpoints)
-            scored = score(checkpoint, canvases, int8=group.get("int8", False))
+            scored, swap = score(checkpoint, canvases, int8=group.get("int8", False))
             base = base or scored
-            rows.append(described(row, checkpoint, scored, base))
+            rows.append(described(row, checkpoint, scored, base) | {"reference_swap_auc": swap})
             store(group, rows, signers=len(scored[1].names))
             print(f"{group['name']}: {row['name']}: " + ", ".join(shown(rows[-1], k) for k in REFERENCES), flush=True)
 
@@ -126,8 +126,11 @@ def with_changes(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def score(checkpoint: Path, canvases: CanvasSet, *, int8: bool) -> dict[int, TrialScores]:
-    """Scores of the development signers by number of references, by the rule that the checkpoint's run chose."""
+def score(checkpoint: Path, canvases: CanvasSet, *, int8: bool) -> tuple[dict[int, TrialScores], dict[str, float]]:
+    """Scores of the development signers by number of references, by the rule that the checkpoint's run chose.
+
+    With them the reference swap AUC of each data set.
+    """
     model, info = load_checkpoint(checkpoint)
     if int8:
         model = QuantisedDeployment(model, decay=0.0)
@@ -138,7 +141,14 @@ def score(checkpoint: Path, canvases: CanvasSet, *, int8: bool) -> dict[int, Tri
     for count in REFERENCES:
         protocol = make_protocol(canvases.records, count, seed=SEED)
         found[count] = score_trials(protocol, embeddings, decision.rule, decision.similarity)
-    return found
+    swap = {}
+    for dataset in sorted({record.dataset for record in canvases.records}):
+        own = np.array([record.dataset == dataset for record in canvases.records])
+        records = [record for record in canvases.records if record.dataset == dataset]
+        protocol = make_protocol(records, REFERENCES[-1], seed=SEED)
+        area = reference_swap_auc(protocol, embeddings[own], decision.fusion, decision.similarity)
+        swap |= {} if area is None else {dataset: area}
+    return found, swap
 
 
 def described(

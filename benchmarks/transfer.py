@@ -54,7 +54,8 @@ def row(checkpoint: Path) -> dict[str, Any]:
             bundle = bundle or exported(info.name, checkpoint)
             result = measured(bundle, dataset, counts)
         blocks = result["references"]
-        found[dataset] = {count: {name: block[name] for name in KEPT} for count, block in blocks.items()}
+        swap = {"reference_swap_auc": result["leak_gates"]["reference_swap_auc"]}
+        found[dataset] = {count: {name: block[name] for name in KEPT} | swap for count, block in blocks.items()}
         shown = (f"{count}: {100 * block['eer_skilled']:.1f} %" for count, block in blocks.items())
         print(f"{info.name} on {dataset}, skilled EER by references: {', '.join(shown)}", flush=True)
     return {"model": result["meta"]["model"], "trained_on": sorted(info.training["data"]), "datasets": found}

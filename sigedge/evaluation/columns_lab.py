@@ -112,6 +112,7 @@ TABLES: dict[str, Table] = {
             ("change, points [95 %]", _within("1", points, 1, "change")),
             ("EER skilled, 5 references [95 %]", _within("5", percent_interval, "eer_skilled")),
             ("change, points [95 %] ", _within("5", points, 1, "change")),
+            ("reference swap AUC, Hindi", decimals(2, "reference_swap_auc", "bhsig260-hindi")),
         ),
     ),
     "score-rules": Table(
@@ -140,6 +141,7 @@ TABLES: dict[str, Table] = {
             ("FAR skilled / random", lambda row: f"{percent('far_skilled')(row)} / {percent('far_random')(row)}"),
             ("FRR", percent("frr")),
             ("Cllr (least)", lambda row: f"{decimals(2, 'cllr')(row)} ({decimals(2, 'min_cllr')(row)})"),
+            ("reference swap AUC", decimals(2, "reference_swap_auc")),
         ),
     ),
     "training": Table(

@@ -40,7 +40,8 @@ class VerifierTraining(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
-        self.loss = make_loss(recipe.loss, matching_of(model))
+        populations = [min(count, len(pools[name])) for name, count in recipe.data.signers_per_batch.items()]
+        self.loss = make_loss(recipe.loss, matching_of(model), populations)
         self._recipe, self._pools, self._validate = recipe, pools, validate
         self._teachers = teachers
 

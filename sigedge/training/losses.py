@@ -6,6 +6,7 @@ whether it is genuine, bool [B]. It returns the terms that its `terms` names, sc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 from sigedge.training.recipe import Contrastive, Loss, SupervisedContrastive, Triplet
 from sigedge.training.similarity import demands, similarities
+from sigedge.training.strangers import StrangerTerm
 from sigedge_runtime.errors import RecipeError
 from sigedge_runtime.matching import LocalMatching
 
@@ -24,7 +26,7 @@ _TINY = 1e-6  # keeps the slope of a square root finite where two embeddings are
 
 
 class VerificationLoss(nn.Module):
-    """Supervised contrastive loss plus logistic loss over pairs.
+    """Supervised contrastive loss, logistic loss over pairs, and `StrangerTerm` where it has a weight.
 
     Supervised contrast (Khosla et al., NeurIPS 2020, eq. 2) pulls the genuine samples of a signer together and
     pushes everything else away, the signer's own skilled forgeries included: each forgery is a class of its own.
@@ -35,20 +37,30 @@ class VerificationLoss(nn.Module):
         temperature: of the contrastive term.
         pair_weight: weight of the pair term.
         matching: how devices will compare; the loss sees the same similarities.
+        stranger_weight: weight of the stranger term.
+        populations: of the stranger term.
     """
 
-    terms = ("contrast", "pairs")
-
-    def __init__(self, temperature: float, pair_weight: float, matching: LocalMatching | None = None) -> None:
+    def __init__(
+        self,
+        temperature: float,
+        pair_weight: float,
+        matching: LocalMatching | None = None,
+        stranger_weight: float = 0.0,
+        populations: Sequence[int] = (),
+    ) -> None:
         super().__init__()
+        self.stranger_weight = stranger_weight
+        self.strangers = StrangerTerm(populations) if stranger_weight else None
+        self.terms = ("contrast", "pairs", "strangers") if stranger_weight else ("contrast", "pairs")
         self.matching = matching
         self.contrast = SupConLoss(temperature=temperature, distance=_AsGiven())
         self.pair_weight = pair_weight
         self.slope = nn.Parameter(torch.tensor(8.0))
         self.offset = nn.Parameter(torch.tensor(-4.0))
 
-    def forward(self, embeddings: Tensor, signers: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor]:
-        """Contrastive and pair term, each a scalar.
+    def forward(self, embeddings: Tensor, signers: Tensor, genuine: Tensor) -> tuple[Tensor, ...]:
+        """The terms, each a scalar.
 
         Args:
             embeddings: float [B, D], of any length.
@@ -59,7 +71,10 @@ class VerificationLoss(nn.Module):
         found = similarities(embeddings, self.matching)
         contrast = self.contrast(found, _classes(signers, genuine))
         relative = found - demands(embeddings, self.matching)
-        return contrast, self.pair_weight * self._pair_term(relative, signers, genuine)
+        pairs = self.pair_weight * self._pair_term(relative, signers, genuine)
+        if self.strangers is None:
+            return contrast, pairs
+        return contrast, pairs, self.stranger_weight * self.strangers(found, signers, genuine)
 
     def _pair_term(self, relative: Tensor, signers: Tensor, genuine: Tensor) -> Tensor:
         """Of similarities [queries, references] less what the references demand."""
@@ -146,13 +161,14 @@ class MinedTripletLoss(nn.Module):
 
 
 def make_loss(
-    settings: Loss, matching: LocalMatching | None = None
+    settings: Loss, matching: LocalMatching | None = None, populations: Sequence[int] = ()
 ) -> VerificationLoss | ContrastivePairLoss | MinedTripletLoss:
     """The loss that a recipe asks for; its attribute ``terms`` names what it returns.
 
     Args:
         settings: of the recipe.
         matching: how devices compare the network's embeddings; None for the cosine.
+        populations: signers of each data set in a batch, in the order of their numbers.
 
     Raises:
         RecipeError: the loss knows the cosine alone.
@@ -166,7 +182,7 @@ def make_loss(
         return ContrastivePairLoss(settings.margin, settings.stranger_weight)
     if isinstance(settings, Triplet):
         return MinedTripletLoss(settings.margin, settings.miner)
-    return VerificationLoss(settings.temperature, settings.pair_weight, matching)
+    return VerificationLoss(settings.temperature, settings.pair_weight, matching, settings.stranger_weight, populations)
 
 
 def _classes(signers: Tensor, genuine: Tensor) -> Tensor:

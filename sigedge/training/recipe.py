@@ -138,11 +138,13 @@ class SupervisedContrastive(Section):
     Attributes:
         temperature: of the contrast.
         pair_weight: weight of the term over pairs.
+        stranger_weight: weight of what the references of strangers must not tell, `sigedge.training.strangers`.
     """
 
     name: Literal["supervised_contrastive"] = "supervised_contrastive"
     temperature: PositiveFloat = 0.1
     pair_weight: float = Field(default=1.0, ge=0)
+    stranger_weight: float = Field(default=0.0, ge=0)
 
 
 class Contrastive(Section):

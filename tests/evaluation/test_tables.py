@@ -224,22 +224,23 @@ class TestTablesOfTheLab:
             "eer_skilled_ci95": [0.09, 0.16],
             "change": {"estimate": 0.013, "low": -0.002, "high": 0.03},
         }
-        rows = [{"name": "no synthetic signers", "by_count": {"1": figures}}]
+        swap = {"reference_swap_auc": {"bhsig260-hindi": 0.5149}}
+        rows = [{"name": "no synthetic signers", "by_count": {"1": figures}, **swap}]
         table = render("experiments", [{"groups": {"training": {"steps": 400, "preprocessing": 2, "rows": rows}}}])
         shown = "| training | 2 | no synthetic signers | 400 | 12.7 [9.0, 16.0] | +1.3 [-0.2, +3.0] |"
-        assert table.splitlines()[-1] == f"{shown} {ABSENT} | {ABSENT} |"
+        assert table.splitlines()[-1] == f"{shown} {ABSENT} | {ABSENT} | 0.51 |"
 
     def test_transfer_tells_what_fixed_thresholds_do(self) -> None:
         block = {"eer_skilled": 0.2, "eer_random": 0.03, "far_skilled": 0.3, "far_random": 0.01, "frr": 0.1}
+        block |= {"cllr": 0.71, "min_cllr": 0.6, "reference_swap_auc": 0.47}
         row = {
             "model": {"name": "edgesig-clean"},
             "trained_on": ["synthetic"],
-            "datasets": {"cedar-half": {"10": {**block, "cllr": 0.71, "min_cllr": 0.6}}},
+            "datasets": {"cedar-half": {"10": block}},
         }
         table = render("transfer", [{"rows": [row]}])
-        assert (
-            table.splitlines()[-1] == "| synthetic | cedar-half | 10 | 20.0 | 3.0 | 30.0 / 1.0 | 10.0 | 0.71 (0.60) |"
-        )
+        shown = "| synthetic | cedar-half | 10 | 20.0 | 3.0 | 30.0 / 1.0 | 10.0 | 0.71 (0.60) | 0.47 |"
+        assert table.splitlines()[-1] == shown
 
 
 class TestRobustnessAndAbstention:
