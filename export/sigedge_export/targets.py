@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sigedge_runtime.errors import ExportError
 from sigedge_runtime.manifest import FORMATS, PRECISIONS, Quantization, Tensor
 
-CALIBRATED = ("int8", "int16_activations", "mixed")
+CALIBRATED = ("dynamic_range", "int8", "int16_activations", "mixed")
 """Precisions whose activations have ranges, which are measured on calibration canvases."""
 
 

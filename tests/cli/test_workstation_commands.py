@@ -220,7 +220,7 @@ def test_parity_refuses_another_checkpoint(run, master_bundle: Path, checkpoint:
     ("formats", "precisions", "calibrated"),
     [
         ("torch_program,onnx", "float32,float16", False),
-        ("tflite", "dynamic_range", False),
+        ("tflite", "dynamic_range", True),
         ("onnx", "float32,int8", True),
         ("tflite", "float32,int16_activations", True),
         ("tflite", "mixed", True),

@@ -140,6 +140,34 @@ def test_chosen_ranges_reach_a_tflite_file(exported: Export, calibration: NDArra
     assert (narrower <= 1.0001).all() and narrower.min() < 0.95
 
 
+@pytest.mark.slow
+def test_a_file_of_a_dynamic_range_gives_on_average_what_the_float_one_gives(
+    exported: Export, calibration: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    from ai_edge_quantizer import quantizer
+
+    from sigedge_export.steps.tflite_to_quantized import recipe_of
+    from sigedge_export.watching import open_interpreter
+
+    def mean_embedding(content: bytes) -> NDArray[np.float64]:
+        interpreter = open_interpreter(content)
+        (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+        rows = []
+        for canvas in calibration:
+            interpreter.set_tensor(taken["index"], canvas[None, :, :, None].astype(np.float32))
+            interpreter.invoke()
+            rows.append(interpreter.get_tensor(given["index"])[0])
+        return np.mean(rows, axis=0, dtype=np.float64)
+
+    artifacts = exported.bundle / "artifacts"
+    source = artifacts / "small-float32.tflite"
+    plain = quantizer.Quantizer(str(source), recipe_of("dynamic_range").get_quantization_recipe()).quantize()
+    exact = mean_embedding(source.read_bytes())
+    uncorrected = np.abs(mean_embedding(bytes(plain.quantized_model)) - exact).mean()
+    corrected = np.abs(mean_embedding((artifacts / "small-dynamic_range.tflite").read_bytes()) - exact).mean()
+    assert corrected < 0.5 * uncorrected
+
+
 def test_a_comparison_measures_every_method(
     checkpoint: Path, calibration: NDArray[np.uint8], parity_set: ParitySet, golden: list[GoldenImage]
 ) -> None:

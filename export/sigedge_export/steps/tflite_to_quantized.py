@@ -39,8 +39,8 @@ def tflite_to_quantized(
         quantized_file: file to write; inputs and outputs stay float32.
         precision: ``"dynamic_range"`` (the engine quantises activations while it runs), ``"int16_activations"`` or
             ``"mixed"`` (int8 activations, chosen layers in float).
-        calibration: ``.npy`` of canvases uint8 [N, H, W], whose activations set the ranges and, with 8 bits, correct
-            the biases by `sigedge_export.calibration.tflite_bias`; not needed for a dynamic range.
+        calibration: ``.npy`` of canvases uint8 [N, H, W], whose activations set the ranges where they are not dynamic
+            and, with 8 bits, correct the biases by `sigedge_export.calibration.tflite_bias`.
         float_layers: layers that stay in float, by the name of their output tensor; for mixed precision.
         ranges: one of `sigedge_export.calibration.METHODS`, how the ranges of 8-bit activations follow from their
             values; with 16 bits there is nothing to spare, and all values are covered.
@@ -57,15 +57,14 @@ def tflite_to_quantized(
     manager = recipe_of(precision)
     keep_in_float(manager, tflite_file, float_layers)
     machine = quantizer.Quantizer(str(tflite_file), manager.get_quantization_recipe())
-    if not manager.need_calibration():
-        quantized_file.write_bytes(machine.quantize().quantized_model)
-        return quantized_file
     if calibration is None:
         raise ValueError(f"a file of precision {precision} needs calibration canvases (--calibration)")
     canvases: NDArray[np.uint8] = np.load(calibration)
-    chosen = choose_activation_ranges(machine, tflite_file, canvases, ranges if precision == "mixed" else "minmax")
+    chosen = None
+    if manager.need_calibration():
+        chosen = choose_activation_ranges(machine, tflite_file, canvases, ranges if precision == "mixed" else "minmax")
     rounded = bytes(machine.quantize(chosen).quantized_model)
-    if precision == "mixed":
+    if precision != "int16_activations":
         rounded = correct_tflite_biases(tflite_file.read_bytes(), rounded, canvases)
     quantized_file.write_bytes(rounded)
     return quantized_file
