@@ -377,11 +377,9 @@ def thin(mask: Image) -> Image:
     Returns:
         uint8 [H, W], 0 or 255.
     """
-    height, width = mask.shape
-    # Ink is 1. With a frame of paper, neighbours lie at the same distance everywhere once the rows stand in one line.
-    framed, wide = np.zeros((height + 2, width + 2), np.uint8), width + 2
-    inside = framed[1:-1, 1:-1]
-    np.minimum(mask, 1, out=inside)
+    _, ink = cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)
+    # With a frame of paper, neighbours lie at the same distance everywhere once the rows stand in one line.
+    framed, wide = _as_image(cv2.copyMakeBorder(ink, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[0])), mask.shape[1] + 2
     line = framed.ravel()
     centre, west, east = line[wide:-wide], line[wide - 1 : -wide - 1], line[wide + 1 : line.size - wide + 1]
     triples = np.zeros_like(line)  # of each pixel: itself and its neighbours at both sides
@@ -400,7 +398,7 @@ def thin(mask: Image) -> Image:
         if unchanged == 2:  # both half-steps in succession took nothing
             break
         remaining = left
-    return inside * np.uint8(255)
+    return framed[1:-1, 1:-1] * np.uint8(255)
 
 
 def _join_bits(into: Image, fours: Image, twos: Image, ones: Image) -> None:
