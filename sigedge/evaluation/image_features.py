@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigedge.evaluation.metrics import Floats
-from sigedge_runtime.preprocessing import thin
+from sigedge_runtime.thinning import thin
 
 Image = NDArray[np.uint8]
 

@@ -95,11 +95,14 @@ def test_another_spec_has_another_folder(folder_set: Path, tmp_path: Path, count
     assert len(counted) == 4
 
 
-def test_changed_preprocessing_code_empties_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["preprocessing", "quality", "thinning"])
+def test_changed_preprocessing_code_empties_the_cache(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = CanvasCache(tmp_path).folder
-    edited = tmp_path / "preprocessing.py"
-    edited.write_text(Path(cache_module.preprocessing.__file__).read_text() + "# edited\n")
-    monkeypatch.setattr(cache_module.preprocessing, "__file__", str(edited))
+    module, edited = getattr(cache_module, name), tmp_path / f"{name}.py"
+    edited.write_text(Path(module.__file__).read_text() + "# edited\n")
+    monkeypatch.setattr(module, "__file__", str(edited))
     cache_module._code_digest.cache_clear()
     try:
         assert CanvasCache(tmp_path).folder != before

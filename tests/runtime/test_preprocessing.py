@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from sigedge_runtime.errors import BundleError, ImageError
-from sigedge_runtime.preprocessing import PreprocessSpec, harmonise, reduced, thin
+from sigedge_runtime.preprocessing import PreprocessSpec, harmonise, reduced
+from sigedge_runtime.thinning import thin
 
 Image = NDArray[np.uint8]
 

@@ -13,7 +13,7 @@ from sigedge.data import ReadReport, Record, SkippedFile, iter_grey
 from sigedge.data.images import to_grey
 from sigedge.synthesis import ScanConditions, Synthesiser, SyntheticSigner
 from sigedge_runtime.errors import DataError, ImageError
-from sigedge_runtime.preprocessing import thin
+from sigedge_runtime.thinning import thin
 
 Image = NDArray[np.uint8]
 
