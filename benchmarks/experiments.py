@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 
 from sigedge.cli.inputs import default_data
 from sigedge.data import (
@@ -68,9 +69,11 @@ def main(checkpoints: Path, wanted: list[str]) -> None:
         base: dict[int, TrialScores] = {}
         for row in group["rows"]:
             checkpoint = trained(group, row, checkpoints)
-            scored, swap = score(checkpoint, canvases, int8=group.get("int8", False))
+            embeddings, decision = embedded(checkpoint, canvases, int8=group.get("int8", False))
+            scored = score(canvases, embeddings, decision)
             base = base or scored
-            rows.append(described(row, checkpoint, scored, base) | {"reference_swap_auc": swap})
+            swap = {"reference_swap_auc": told_by_strangers(canvases, embeddings, decision)}
+            rows.append(described(row, checkpoint, scored, base) | swap)
             store(group, rows, signers=len(scored[1].names))
             print(f"{group['name']}: {row['name']}: " + ", ".join(shown(rows[-1], k) for k in REFERENCES), flush=True)
 
@@ -126,29 +129,34 @@ def with_changes(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def score(checkpoint: Path, canvases: CanvasSet, *, int8: bool) -> tuple[dict[int, TrialScores], dict[str, float]]:
-    """Scores of the development signers by number of references, by the rule that the checkpoint's run chose.
-
-    With them the reference swap AUC of each data set.
-    """
+def embedded(checkpoint: Path, canvases: CanvasSet, *, int8: bool) -> tuple[NDArray[np.float32], Decision]:
+    """Embeddings float32 [N, D] of the development signers, and the decision that the checkpoint's run fitted."""
     model, info = load_checkpoint(checkpoint)
     if int8:
         model = QuantisedDeployment(model, decay=0.0)
         model.start_ranges(torch.from_numpy(canvases.canvases[:CALIBRATED, None].astype(np.float32)))
-    decision = Decision.from_dict(info.decision)
-    embeddings = embed(model, canvases.canvases)
+    return embed(model, canvases.canvases), Decision.from_dict(info.decision)
+
+
+def score(canvases: CanvasSet, embeddings: NDArray[np.float32], decision: Decision) -> dict[int, TrialScores]:
+    """Scores of the development signers by number of references."""
     found = {}
     for count in REFERENCES:
         protocol = make_protocol(canvases.records, count, seed=SEED)
         found[count] = score_trials(protocol, embeddings, decision.rule, decision.similarity)
-    swap = {}
+    return found
+
+
+def told_by_strangers(
+    canvases: CanvasSet, embeddings: NDArray[np.float32], decision: Decision
+) -> dict[str, float | None]:
+    """Reference swap AUC by data set."""
+    found = {}
     for dataset in sorted({record.dataset for record in canvases.records}):
-        own = np.array([record.dataset == dataset for record in canvases.records])
-        records = [record for record in canvases.records if record.dataset == dataset]
-        protocol = make_protocol(records, REFERENCES[-1], seed=SEED)
-        area = reference_swap_auc(protocol, embeddings[own], decision.fusion, decision.similarity)
-        swap |= {} if area is None else {dataset: area}
-    return found, swap
+        rows = [row for row, record in enumerate(canvases.records) if record.dataset == dataset]
+        protocol = make_protocol([canvases.records[row] for row in rows], REFERENCES[-1], seed=SEED)
+        found[dataset] = reference_swap_auc(protocol, embeddings[rows], decision.fusion, decision.similarity)
+    return found
 
 
 def described(

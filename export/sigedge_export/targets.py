@@ -12,7 +12,7 @@ from sigedge_runtime.errors import ExportError
 from sigedge_runtime.manifest import FORMATS, PRECISIONS, Quantization, Tensor
 
 CALIBRATED = ("dynamic_range", "int8", "int16_activations", "mixed")
-"""Precisions whose activations have ranges, which are measured on calibration canvases."""
+"""Precisions that are made with calibration canvases, which set ranges of activations or correct biases."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -13,11 +13,24 @@ from sigedge_runtime.embedding import Embedder
 from sigedge_runtime.images import ImageSource
 from sigedge_runtime.known_users import Enrolled, KnownUsers
 from sigedge_runtime.matching import Vector
-from sigedge_runtime.results import Candidate, Embedding, Identification, Verdict
+from sigedge_runtime.results import Candidate, Embedding, Identification, Timings, Verdict
 from sigedge_runtime.scoring import log_likelihood_ratio, probability, scores
 
 if TYPE_CHECKING:
+    from sigedge_runtime.quality import Quality
     from sigedge_runtime.store import Gallery
+
+
+class _Circumstances(TypedDict):
+    """What every answer says of the image and the call."""
+
+    operating_point: str
+    sign_again: bool
+    remedy: str
+    quality_index: float
+    quality: Quality
+    timings: Timings
+    identity: str
 
 
 class Judge:
@@ -49,14 +62,8 @@ class Judge:
             log_likelihood_ratio=result.log_likelihood_ratio,
             probability=result.probability,
             threshold=result.threshold,
-            operating_point=self.operating_point,
             references=result.references,
-            sign_again=asked != "",
-            remedy=asked,
-            quality_index=quality_index(query.quality.measurements),
-            quality=query.quality,
-            timings=clock.timings(),
-            identity=query.identity,
+            **self._circumstances(query, asked, clock),
         )
 
     def identification(
@@ -69,13 +76,7 @@ class Judge:
         return Identification(
             candidates=tuple(candidates),
             enrolled=enrolled,
-            operating_point=self.operating_point,
-            sign_again=asked != "",
-            remedy=asked,
-            quality_index=quality_index(query.quality.measurements),
-            quality=query.quality,
-            timings=clock.timings(),
-            identity=query.identity,
+            **self._circumstances(query, asked, clock),
         )
 
     def _rank(self, query: Embedding, gallery: Gallery, asked: str) -> list[Candidate]:
@@ -88,6 +89,17 @@ class Judge:
             for user, score, count in zip(gallery.users, found, gallery.sizes, strict=True)
         ]
         return sorted(candidates, key=lambda one: (-one.log_likelihood_ratio, one.user))
+
+    def _circumstances(self, query: Embedding, asked: str, clock: Clock) -> _Circumstances:
+        return {
+            "operating_point": self.operating_point,
+            "sign_again": asked != "",
+            "remedy": asked,
+            "quality_index": quality_index(query.quality.measurements),
+            "quality": query.quality,
+            "timings": clock.timings(),
+            "identity": query.identity,
+        }
 
     def _remedy(self, query: Embedding) -> str:
         """What to ask of the person; empty when the image is good enough to decide on."""

@@ -200,15 +200,14 @@ def reduced(grey: Image, factor: int) -> Image:
     if (height, width) == grey.shape:
         return _means(grey, factor)
     # What juts out is reduced by itself: to repeat its pixels there is no need to copy the whole image.
-    reduced = np.empty([-(-side // factor) for side in grey.shape], np.uint8)
-    whole = reduced[: height // factor, : width // factor]
-    if whole.size:
-        whole[:] = _means(grey[:height, :width], factor)
+    means = np.empty([-(-side // factor) for side in grey.shape], np.uint8)
+    if height and width:
+        means[: height // factor, : width // factor] = _means(grey[:height, :width], factor)
     if width < grey.shape[1]:
-        reduced[:, width // factor :] = _means(_padded(grey[:, width:], factor), factor)
+        means[:, width // factor :] = _means(_padded(grey[:, width:], factor), factor)
     if height < grey.shape[0]:
-        reduced[height // factor :] = _means(_padded(grey[height:], factor), factor)
-    return reduced
+        means[height // factor :] = _means(_padded(grey[height:], factor), factor)
+    return means
 
 
 def _means(grey: Image, factor: int) -> Image:

@@ -21,7 +21,6 @@ from sigedge.data.images import pixel_hash, to_grey
 from sigedge.data.progress import track
 from sigedge.data.records import ReadReport, Record, SkippedFile
 from sigedge.data.shards import Entry, code_digest, in_chunks, read_entries, write_shard
-from sigedge_runtime import preprocessing, quality, thinning
 from sigedge_runtime.errors import ImageError
 from sigedge_runtime.images import read_image
 from sigedge_runtime.preprocessing import PreprocessSpec, harmonise
@@ -143,4 +142,4 @@ def _file_hashes(records: Sequence[Record]) -> tuple[dict[Record, str], list[Ski
 
 @cache
 def _code_digest() -> str:
-    return code_digest(preprocessing, quality, thinning)
+    return code_digest()

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sigedge_runtime import preprocessing, quality, thinning
 from sigedge_runtime.atomic import atomic_path
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.quality import Measurements, Quality, QualityIssue
@@ -80,10 +81,10 @@ def in_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def code_digest(*modules: ModuleType) -> str:
-    """Digest of the code that makes what is cached, and of OpenCV's version: a cache must not outlive them."""
+def code_digest(*beside: ModuleType) -> str:
+    """Digest of the code that makes canvases, of modules beside it and of OpenCV: a cache must not outlive them."""
     digest = hashlib.sha256(cv2.__version__.encode())
-    for module in modules:
+    for module in (preprocessing, quality, thinning, *beside):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()
 

@@ -27,7 +27,6 @@ from sigedge.evaluation.distortions import DISTORTIONS, Distortion
 from sigedge.evaluation.metrics import equal_error_rate
 from sigedge.evaluation.protocol import Protocol, make_protocol
 from sigedge.evaluation.trials import GENUINE, SKILLED, Embeddings, TrialScores, score_trials
-from sigedge_runtime import preprocessing, quality
 from sigedge_runtime.decision import Decision
 from sigedge_runtime.errors import DataError
 from sigedge_runtime.preprocessing import PreprocessSpec, harmonise
@@ -199,7 +198,7 @@ def distorted_entries(
 
 @once
 def _code_digest() -> str:
-    return code_digest(preprocessing, quality, distortions, image_features, upright)
+    return code_digest(distortions, image_features, upright)
 
 
 def score_acquired(

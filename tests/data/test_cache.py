@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +101,8 @@ def test_changed_preprocessing_code_empties_the_cache(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = CanvasCache(tmp_path).folder
-    module, edited = getattr(cache_module, name), tmp_path / f"{name}.py"
-    edited.write_text(Path(module.__file__).read_text() + "# edited\n")
+    module, edited = importlib.import_module(f"sigedge_runtime.{name}"), tmp_path / f"{name}.py"
+    edited.write_text(Path(str(module.__file__)).read_text() + "# edited\n")
     monkeypatch.setattr(module, "__file__", str(edited))
     cache_module._code_digest.cache_clear()
     try:
